@@ -1,0 +1,212 @@
+/**
+ * The mesh model: what controller, agent and CLI all mean by a workload, a service, a route and a policy.
+ *
+ * Every resource is plain, immutable JSON-compatible data (no Map, no class, no undefined in arrays), so that it can be
+ * sent over gRPC, stored on disk, handed to a worker and printed, always the same. Compiled forms live in MeshState.
+ */
+
+/** An IP address in canonical text (RFC 5952 for v6; an IPv4-mapped address is written as IPv4). */
+export type Ip = string;
+
+/** `namespace/name`, the key people use in kubectl. */
+export type NamespacedName = string;
+
+/** What a port is declared to carry; `detect` = undeclared: decide from the first bytes. */
+export type PortProtocol = 'http' | 'tcp' | 'detect';
+
+export interface TargetPort {
+  readonly servicePort: number;
+  readonly targetPort: number;
+}
+
+/** A pod, before or after it has an address. Key: `uid`, because names and addresses are reused (pains.md). */
+export interface Workload {
+  readonly kind: 'workload';
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly serviceAccount: string;
+  readonly node: string;
+  /** Empty until the pod has an address. */
+  readonly addresses: readonly Ip[];
+  readonly ready: boolean;
+  readonly hostNetwork: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Only annotations under `weir.dev/` (capture exclusions); validated where they are used. */
+  readonly annotations: Readonly<Record<string, string>>;
+  /** The controller's name, e.g. the Deployment: metric label `source_workload`. */
+  readonly workloadName: string;
+  /** Istio canonical service name and revision labels. */
+  readonly canonicalName: string;
+  readonly canonicalRevision: string;
+  /** Services this pod backs: `namespace/name` of the Service to its resolved ports. */
+  readonly services: Readonly<Record<NamespacedName, readonly TargetPort[]>>;
+}
+
+export interface ServicePort {
+  readonly port: number;
+  readonly name: string;
+  readonly protocol: PortProtocol;
+}
+
+/** A Kubernetes Service. Key: `namespace/name`. */
+export interface Service {
+  readonly kind: 'service';
+  readonly namespace: string;
+  readonly name: string;
+  /** `name.namespace.svc.cluster.local` */
+  readonly hostname: string;
+  /** ClusterIPs; empty for a headless service. */
+  readonly addresses: readonly Ip[];
+  readonly ports: readonly ServicePort[];
+}
+
+export interface PathMatch {
+  /** `prefix` matches whole segments (Gateway API PathPrefix). */
+  readonly type: 'exact' | 'prefix';
+  readonly value: string;
+}
+
+export interface HeaderMatch {
+  /** Lower case. */
+  readonly name: string;
+  /** `regex` is RE2 syntax and must match the whole value, or be refused by the controller. */
+  readonly type: 'exact' | 'regex';
+  readonly value: string;
+}
+
+export interface HttpRouteMatch {
+  readonly path: PathMatch | null;
+  readonly method: string | null;
+  readonly headers: readonly HeaderMatch[];
+  readonly queryParams: readonly HeaderMatch[];
+}
+
+export interface NameValue {
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface HeaderModifier {
+  readonly type: 'requestHeaderModifier' | 'responseHeaderModifier';
+  readonly set: readonly NameValue[];
+  readonly add: readonly NameValue[];
+  readonly remove: readonly string[];
+}
+
+export interface HttpRouteBackend {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+  /** 0 to 1,000,000 (Gateway API); relative to the sum of the rule's weights. */
+  readonly weight: number;
+  readonly filters: readonly HeaderModifier[];
+  /** False: unresolvable reference; its share of the weight is answered with 500 (Gateway API). */
+  readonly valid: boolean;
+}
+
+export interface HttpRouteRule {
+  readonly name: string | null;
+  /** Empty means: match every request. */
+  readonly matches: readonly HttpRouteMatch[];
+  readonly filters: readonly HeaderModifier[];
+  readonly backends: readonly HttpRouteBackend[];
+}
+
+export interface HttpRouteParent {
+  readonly namespace: string;
+  readonly name: string;
+  /** null: every port of the Service. */
+  readonly port: number | null;
+}
+
+/** A Gateway API HTTPRoute attached to Services (GAMMA). Key: `namespace/name`. */
+export interface HttpRoute {
+  readonly kind: 'httpRoute';
+  readonly namespace: string;
+  readonly name: string;
+  /** metadata.creationTimestamp in ms since the epoch, 0 when absent: the tie-break of the Gateway API. */
+  readonly createdMs: number;
+  readonly parents: readonly HttpRouteParent[];
+  readonly rules: readonly HttpRouteRule[];
+}
+
+/** Istio `Source`. Empty array = field absent. */
+export interface PolicySource {
+  readonly principals: readonly string[];
+  readonly notPrincipals: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly notNamespaces: readonly string[];
+  /** `serviceAccount` (of the policy's namespace) already expanded to `namespace/serviceAccount`. */
+  readonly serviceAccounts: readonly string[];
+  readonly notServiceAccounts: readonly string[];
+  readonly ipBlocks: readonly string[];
+  readonly notIpBlocks: readonly string[];
+}
+
+/** Istio `Operation`. Empty array = field absent. */
+export interface PolicyOperation {
+  readonly hosts: readonly string[];
+  readonly notHosts: readonly string[];
+  readonly ports: readonly number[];
+  readonly notPorts: readonly number[];
+  readonly methods: readonly string[];
+  readonly notMethods: readonly string[];
+  readonly paths: readonly string[];
+  readonly notPaths: readonly string[];
+}
+
+export interface PolicyRule {
+  /** OR; empty = any source. */
+  readonly from: readonly PolicySource[];
+  /** OR; empty = any operation. */
+  readonly to: readonly PolicyOperation[];
+}
+
+/** Istio security.istio.io/v1 AuthorizationPolicy. Key: `namespace/name`. */
+export interface AuthorizationPolicy {
+  readonly kind: 'authorizationPolicy';
+  readonly namespace: string;
+  readonly name: string;
+  readonly action: 'ALLOW' | 'DENY';
+  /** True when the policy stands in the root namespace: it applies to the whole mesh. */
+  readonly meshWide: boolean;
+  /** null: every workload in scope. */
+  readonly selector: Readonly<Record<string, string>> | null;
+  /** `targetRefs` of kind Service; empty: not used. */
+  readonly targetServices: readonly NamespacedName[];
+  /** Empty: never matches (ALLOW with no rules denies all). A rule `{from: [], to: []}` always matches. */
+  readonly rules: readonly PolicyRule[];
+}
+
+export type MeshResource = Workload | Service | HttpRoute | AuthorizationPolicy;
+export type MeshKind = MeshResource['kind'];
+
+/** Identifies a resource: kind plus its key (uid for workloads, `namespace/name` for the rest). */
+export interface ResourceKey {
+  readonly kind: MeshKind;
+  readonly key: string;
+}
+
+/** What changed since the previous version. Applied whole or not at all. */
+export interface MeshDelta {
+  readonly upserts: readonly MeshResource[];
+  readonly removals: readonly ResourceKey[];
+}
+
+export function keyOf(resource: MeshResource): ResourceKey {
+  const key = resource.kind === 'workload' ? resource.uid : `${resource.namespace}/${resource.name}`;
+  return { kind: resource.kind, key };
+}
+
+/** A workload identity that was proven (captured in its own namespace on this node, or by mTLS later). */
+export interface Identity {
+  readonly trustDomain: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+/** `spiffe://<trust domain>/ns/<ns>/sa/<sa>` without the scheme, as Istio's `principals` are written. */
+export function principalOf(identity: Identity): string {
+  return `${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
+}

@@ -1,0 +1,18 @@
+/**
+ * What routing and policy may ask of a request. The live path answers from offsets into the read buffer, `explain` and
+ * tests from plain values: the deciding code is the same.
+ */
+export interface RequestView {
+  /** As sent; methods are case-sensitive (RFC 9110 section 9.1). */
+  readonly method: string;
+  /** Normalised path as it will be forwarded, without query; `*` for OPTIONS *. */
+  readonly path: string;
+  /** After `?`, without it; '' when there is none. */
+  readonly query: string;
+  /** Lower case, without port. */
+  readonly host: string;
+  /** Value of a header by lower-case name; repeated fields joined with `, `; undefined when absent. */
+  header(name: string): string | undefined;
+  /** Every value of a repeated header, in order; empty when absent. */
+  headerValues(name: string): readonly string[];
+}

@@ -12,10 +12,67 @@ export const limits = {
   fairQuantum: 32_768,
   /** accept(2) calls per listener event; the rest waits for the pod's next turn. */
   acceptsPerEvent: 32,
+  /** Least cost of an event, units: a handler that found nothing to do still took about a microsecond. */
+  eventCostMin: 100,
+  /** Quanta a pod that is alone may spend before other pods' events are looked for. */
+  soloQuanta: 8,
+  /** epoll_wait calls per turn while each returns a full list, so that a pod with thousands of ready sockets hides nobody. */
+  waitsPerTurnMax: 4,
+  /** Timer wheel: resolution, ms; a timer is late by at most this. */
+  timerTickMs: 4,
+  /** Timer wheel: slots (16 s per revolution); longer timers are looked at once per revolution. */
+  timerSlots: 4_096,
+  /** Capacity of one splice pipe, octets: what a slow reader can hold back outside the socket buffers. */
+  splicePipeBytes: 262_144,
+  /** Splice pipes in use per worker (two descriptors each); beyond it octets are copied. Only a pump whose target is full holds one. */
+  splicePipesMax: 1_024,
+  /** Empty splice pipes kept for reuse per worker. */
+  splicePipesIdleMax: 64,
 
   // --- supervisor ⇄ worker
   /** Largest frame; a full snapshot of 50,000 pods is about 25 MiB. Larger: the worker is restarted. */
   ipcFrameBytesMax: 64 * 1024 * 1024,
+  /** Bytes queued to a worker that does not read its IPC socket: two full snapshots. Above it the worker is restarted. */
+  ipcQueueBytesMax: 128 * 1024 * 1024,
+  /** A worker's answer to a query; afterwards the supervisor goes on with the last known values. */
+  ipcQueryTimeoutMs: 2_000,
+  /** From spawn to 'ready' (Node itself takes 60 ms; a loaded machine much longer): the worker is killed and restarted. */
+  workerStartMs: 30_000,
+  /** A worker that answers nothing for this long hangs and black-holes its share of connections: it is restarted. */
+  workerUnresponsiveMs: 30_000,
+  /** How often a worker's counters are read when nobody scrapes: what a crash loses at most, and the watchdog's pulse. */
+  workerPollMs: 10_000,
+  /** More deaths of one worker than this within workerDeathWindowMs and restarts are delayed. */
+  workerDeathsMax: 5,
+  workerDeathWindowMs: 10_000,
+  /** First and longest delay before the restart of a worker that keeps dying; doubles in between. */
+  workerBackoffMinMs: 250,
+  workerBackoffMaxMs: 10_000,
+  /** JavaScript heap of a worker, MiB: 65,536 connections at 2 KiB, the mesh model of 50,000 pods, and room. */
+  workerOldSpaceMiB: 1_024,
+  /** Young generation of a worker, MiB: small, so that scavenges stay below a millisecond. */
+  workerSemiSpaceMiB: 8,
+  /** A line that a worker prints on stdout or stderr; the rest of a longer one is cut. */
+  workerOutputLineBytesMax: 8_192,
+  /** On SIGTERM, how long in-flight work may go on; below Kubernetes' default grace period of 30 s. */
+  drainDeadlineMs: 20_000,
+  /** How often every pod's rules and listeners are looked at and repaired. */
+  captureRepairMs: 60_000,
+  /** Connections to the admin socket at a time; further ones are closed. */
+  adminConnectionsMax: 64,
+  /** Errors that `weir status` shows. */
+  recentErrorsMax: 20,
+  /** One access-log line; a longer one is dropped and counted. */
+  accessLogLineBytesMax: 65_536,
+  /** Access-log bytes waiting for a slow stdout; then lines are dropped and counted. */
+  accessLogOutputBytesMax: 1_048_576,
+  /** What `weir logs --access` can look back on: bytes, then lines of one answer. */
+  accessLogTailBytesMax: 1_048_576,
+  accessLogTailLinesMax: 1_000,
+  /** Prometheus series of a pod or workload that is gone are dropped after this (semantics.md). */
+  metricExpiryMs: 60_000,
+  /** Distinct Prometheus series the supervisor keeps per kind; further ones are left out and counted. */
+  metricLedgerSeriesMax: 32_768,
 
   // --- HTTP/1.1 (status code when exceeded)
   /** Request line, octets (RFC 9112 section 3 recommends 8,000 at least): 414. */
@@ -28,6 +85,17 @@ export const limits = {
   chunkLineBytesMax: 1_024,
   /** Trailer section, octets: 431. */
   trailerBytesMax: 8_192,
+  /** Method, octets; no registered one is longer than 17, and RFC 9112 section 3 asks for 501 beyond what is known. */
+  methodBytesMax: 32,
+  /** Options in all Connection fields of a head, because each is compared with every field: 400. */
+  connectionOptionsMax: 32,
+
+  /** Rewritten heads and local responses: a head at its limit plus what header modifiers add. */
+  scratchBytes: 131_072,
+  /** Pending connections per listener; the kernel caps it at net.core.somaxconn of the pod's namespace. */
+  listenBacklog: 4_096,
+  /** A verification connection that says nothing. */
+  verifyTimeoutMs: 5_000,
 
   // --- connections
   /** Per pod, both directions: further ones are refused with RST. */
@@ -36,6 +104,12 @@ export const limits = {
   connectionsPerWorkerMax: 65_536,
   /** Bytes waiting for a peer that does not read; above it the source is not read (backpressure). */
   queuedBytesPerConnectionMax: 131_072,
+  /** Request octets kept to replay an idempotent request whose reused upstream connection turned out closed. */
+  replayBytesMax: 4_096,
+  /** Octets read and dropped while a refused request's body is still arriving. */
+  lingerBytesMax: 1_048_576,
+  /** Octets of a tunnelled or TCP connection moved per event before the next pod's turn. */
+  relayBytesPerEvent: 1_048_576,
   /** Idle pooled upstream connections per (source pod, endpoint). */
   idleUpstreamsPerPoolMax: 64,
   /** Idle pooled upstream connections per worker. */
@@ -44,10 +118,20 @@ export const limits = {
   // --- timers, ms
   /** TCP handshake to an endpoint (semantics.md default): 503. */
   connectTimeoutMs: 10_000,
+  /** A new connection to an HTTP or undeclared port that says nothing. */
+  firstByteTimeoutMs: 60_000,
   /** From the first byte of a head to its last: 408. */
   headTimeoutMs: 30_000,
   /** No byte in either direction on a connection (semantics.md: 1 h). */
   idleTimeoutMs: 3_600_000,
+  /** An undeclared port whose client stays silent this long is dialled as TCP, in case the server speaks first. */
+  detectDelayMs: 3,
+  /** After an error response with the request body still coming: read and discard, so that the client sees the response. */
+  lingerTimeoutMs: 2_000,
+  /** How often idle upstream connections are looked through. */
+  sweepIntervalMs: 10_000,
+  /** Longest epoll_wait: how late a worker may notice nothing at all. */
+  turnWaitMs: 1_000,
   /** A pooled upstream connection unused for this long is closed. */
   upstreamIdleTimeoutMs: 60_000,
   /** Half-closed connection with no progress. */
@@ -56,6 +140,8 @@ export const limits = {
   // --- telemetry
   /** Distinct label sets per worker; beyond it requests are counted in the `unknown` series. */
   metricSeriesMax: 8_192,
+  /** Series of a pod that is gone stay readable this long, so that the last scrape sees them (semantics.md). */
+  goneSeriesKeptMs: 60_000,
   /** Access-log bytes waiting for a slow reader; then lines are dropped and counted. */
   accessLogBufferBytes: 262_144,
   /** Rows a `connections` answer carries. */
@@ -70,6 +156,28 @@ export const limits = {
   localRequestBytesMax: 1_048_576,
   /** Pods per node; further ADDs fail. */
   podsPerNodeMax: 1_024,
+
+  // --- capture
+  /** One iptables-restore, iptables-save or ip: killed after this; the ADD fails and the runtime retries. Normally ≤ 20 ms. */
+  ruleCommandTimeoutMs: 5_000,
+  /** Such programs running at once; further ones wait. Two pods' worth per core of a small node; more only adds switches. */
+  ruleCommandsAtOnce: 16,
+  /** Output of such a program that is kept, octets. A pod's own iptables-save is about 4 KiB. */
+  ruleOutputBytesMax: 4 * 1024 * 1024,
+  /** Whole ADD, identity included: below the plugin's own 15 s, so that the plugin hears the reason. */
+  cniAddTotalMs: 14_000,
+  /** Requests on the CNI socket in work at once; further ones are refused with 503 and the runtime retries. */
+  cniRequestsAtOnce: 256,
+  /** How long a client of the CNI socket may take to send a request. */
+  cniRequestTimeoutMs: 10_000,
+  /** Entries of one exclusion annotation: each is a rule that every new connection passes. */
+  exclusionsPerAnnotationMax: 64,
+  /** Octets of one exclusion annotation. */
+  exclusionAnnotationBytesMax: 4_096,
+  /** `weir capture verify`: connecting and reading the answer, each way, each family. */
+  captureVerifyTimeoutMs: 3_000,
+  /** /proc/net/tcp that is read to find listeners, octets: they come first. */
+  listenerTableBytesMax: 1_048_576,
 } as const;
 
 export type LimitName = keyof typeof limits;

@@ -1,0 +1,71 @@
+/** Everything one worker shares between its connections. One instance per process. */
+import type { PinnedBuffer } from '../engine/memory.ts';
+import { allocatePinned } from '../engine/memory.ts';
+import type { Reactor } from '../engine/reactor.ts';
+import { RequestHead } from '../http1/request-head.ts';
+import { ResponseHead } from '../http1/response-head.ts';
+import type { LogLevel } from '../ipc/messages.ts';
+import { limits } from '../limits.ts';
+import type { MeshState } from '../../mesh/state.ts';
+import type { AccessLog } from '../telemetry/access-log.ts';
+import type { BoundCounters } from '../telemetry/bounds.ts';
+import { SeriesTable } from '../telemetry/series.ts';
+import { InFlight } from '../upstream/in-flight.ts';
+import type { UpstreamEnvironment } from '../upstream/environment.ts';
+import { ConnectionTable } from './connection-table.ts';
+import { PodTable } from './pod-table.ts';
+import type { VerifyTokens } from './verify-reply.ts';
+
+export interface WorkerIdentity {
+  readonly worker: number;
+  readonly node: string;
+  readonly trustDomain: string;
+}
+
+export type LogFunction = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>) => void;
+
+export class WorkerContext implements UpstreamEnvironment {
+  readonly self: WorkerIdentity;
+  readonly reactor: Reactor;
+  readonly mesh: MeshState;
+  readonly accessLog: AccessLog;
+  readonly log: LogFunction;
+  readonly random: () => number;
+  readonly bounds: BoundCounters;
+  readonly series: SeriesTable;
+  readonly inFlight = new InFlight();
+  /** Shared by every read of this worker; valid until the next one. */
+  readonly readBuffer: PinnedBuffer = allocatePinned(limits.readBufferBytes);
+  /** Rewritten heads and local responses are built here. */
+  readonly scratch: PinnedBuffer = allocatePinned(limits.scratchBytes);
+  /** Free buffers for requests that may have to be replayed (u16 length, then octets). */
+  readonly replayBuffers: Buffer[] = [];
+  readonly requestHead = new RequestHead();
+  readonly responseHead = new ResponseHead();
+  readonly connections = new ConnectionTable();
+  readonly verifyTokens: VerifyTokens = new Map();
+  readonly pods: PodTable;
+  idleUpstreams = 0;
+  draining = false;
+
+  constructor(parts: {
+    self: WorkerIdentity;
+    reactor: Reactor;
+    mesh: MeshState;
+    accessLog: AccessLog;
+    bounds: BoundCounters;
+    log: LogFunction;
+    random: () => number;
+  }) {
+    this.self = parts.self;
+    this.reactor = parts.reactor;
+    this.mesh = parts.mesh;
+    this.accessLog = parts.accessLog;
+    this.bounds = parts.bounds;
+    this.log = parts.log;
+    this.random = parts.random;
+    this.series = new SeriesTable(this.bounds);
+    this.pods = new PodTable(this);
+  }
+}
+

@@ -1,0 +1,222 @@
+/**
+ * A captured connection's facts: who, from where, to where, and what the mesh knows about that. Everything a request on it
+ * needs to be routed and authorised, resolved again whenever the mesh changed.
+ */
+import { type SocketAddress, prepareAddress } from '../engine/address.ts';
+import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
+import { pickEndpoint } from '../../mesh/balance.ts';
+import type { PortProtocol, Service, Workload } from '../../mesh/model.ts';
+import { type CompiledPort, type Endpoint, UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import type { Destination } from '../../mesh/state.ts';
+import type { DialPlan } from '../upstream/environment.ts';
+import type { PairSeries } from '../telemetry/series.ts';
+import type { WorkerContext } from './context.ts';
+import { inboundSeries, passthroughSeries, serviceSeries } from './metric-labels.ts';
+import { PeerFacts } from './peer-facts.ts';
+import type { Pod } from './pod.ts';
+
+/**
+ * The verdict for a captured pod that the mesh has never described (no snapshot, controller never reached): which policies
+ * select it cannot be known, so nothing is let in.
+ */
+const DENY_UNKNOWN: Verdict = {
+  allowed: false,
+  policy: null,
+  rule: -1,
+  reason: 'RBAC_DENIED',
+  cause: 'no-allow-rule-matched',
+  allowPolicies: ['(policy unknown: the mesh has not described this workload yet)'],
+};
+const POLICY_UNKNOWN: BoundAuthorization = {
+  settled: DENY_UNKNOWN,
+  connection: () => DENY_UNKNOWN,
+  request: () => DENY_UNKNOWN,
+};
+
+/** Where one request or connection goes: the facts of the chosen peer. */
+export type Choice =
+  | { readonly ok: true; readonly peer: PeerFacts }
+  | { readonly ok: false; readonly reason: 'NO_HEALTHY_UPSTREAM' };
+
+export class Flow {
+  readonly context: WorkerContext;
+  readonly pod: Pod;
+  readonly direction: 'outbound' | 'inbound';
+  readonly client: SocketAddress;
+  readonly original: SocketAddress;
+  readonly openedMs: number;
+  #destination: Destination;
+  #generation: number;
+  /** Inbound and passthrough connections have exactly one peer. */
+  #only: PeerFacts | null = null;
+
+  constructor(
+    context: WorkerContext,
+    pod: Pod,
+    direction: 'outbound' | 'inbound',
+    client: SocketAddress,
+    original: SocketAddress,
+  ) {
+    this.context = context;
+    this.pod = pod;
+    this.direction = direction;
+    this.client = client;
+    this.original = original;
+    this.openedMs = context.reactor.nowMs;
+    this.#destination = context.mesh.resolve(original.ip, original.port);
+    this.#generation = context.mesh.generation;
+  }
+
+  get destination(): Destination {
+    if (this.#generation !== this.context.mesh.generation) {
+      this.#destination = this.context.mesh.resolve(this.original.ip, this.original.port);
+      this.#generation = this.context.mesh.generation;
+    }
+    return this.#destination;
+  }
+
+  /** What the port is declared to carry; a destination outside the mesh is opaque. */
+  get protocol(): PortProtocol {
+    const destination = this.destination;
+    switch (destination.kind) {
+      case 'service':
+        return destination.target.protocol;
+      case 'workload':
+        return destination.protocol;
+      case 'unknown':
+        return this.direction === 'inbound' ? 'detect' : 'tcp';
+    }
+  }
+
+  /** The compiled service port whose HTTPRoutes apply; null where none can (inbound, pod address, outside). */
+  get routed(): CompiledPort | null {
+    const destination = this.destination;
+    return this.direction === 'outbound' && destination.kind === 'service' ? destination.target : null;
+  }
+
+  get service(): Service | null {
+    const destination = this.destination;
+    return destination.kind === 'service' ? destination.service : null;
+  }
+
+  /** The peer when no route decides: the balanced endpoint of a service, the pod itself, or the original address. */
+  choose(): Choice {
+    if (this.direction === 'inbound') return { ok: true, peer: this.#inboundPeer() };
+    const destination = this.destination;
+    switch (destination.kind) {
+      case 'service':
+        return this.chooseFrom(destination.target.cluster.endpoints);
+      case 'workload':
+        return { ok: true, peer: this.peer(destination.endpoint) };
+      case 'unknown':
+        return { ok: true, peer: this.#passthroughPeer() };
+    }
+  }
+
+  chooseFrom(endpoints: readonly Endpoint[]): Choice {
+    const endpoint = pickEndpoint(endpoints, this.context.inFlight.counts, this.context.random);
+    return endpoint === null ? { ok: false, reason: 'NO_HEALTHY_UPSTREAM' } : { ok: true, peer: this.peer(endpoint) };
+  }
+
+  /** Facts about an endpoint as seen from this pod, remembered for as long as the endpoint lives. Hot. */
+  peer(endpoint: Endpoint): PeerFacts {
+    if (endpoint.slot === UNBALANCED_SLOT) return this.#unbalancedPeer(endpoint);
+    const known = this.pod.peers[endpoint.slot];
+    if (known !== undefined && known.endpoint === endpoint) return known;
+    const facts = this.#outboundPeer(endpoint);
+    this.pod.peers[endpoint.slot] = facts;
+    return facts;
+  }
+
+  /** The destination's inbound policy for this source, or null when it is not enforced here or there is none. Hot. */
+  authorization(peer: PeerFacts): BoundAuthorization | null {
+    if (peer.boundGeneration === this.context.mesh.generation && peer.boundClientIp === this.client.ip) {
+      return peer.bound;
+    }
+    peer.bound = this.#bind(peer);
+    peer.boundGeneration = this.context.mesh.generation;
+    peer.boundClientIp = this.client.ip;
+    return peer.bound;
+  }
+
+  /** The verdict for a plain TCP connection; null: nothing to enforce here. */
+  connectionVerdict(peer: PeerFacts): Verdict | null {
+    return this.authorization(peer)?.connection() ?? null;
+  }
+
+  series(peer: PeerFacts): PairSeries {
+    if (this.direction === 'inbound') return inboundSeries(this.context, this.pod);
+    if (peer.workload === null) return passthroughSeries(this.context, this.pod);
+    const service = this.service;
+    if (peer.series !== null && peer.seriesService === service) return peer.series;
+    peer.series = serviceSeries(this.context, this.pod, peer, service);
+    peer.seriesService = service;
+    return peer.series;
+  }
+
+  #bind(peer: PeerFacts): BoundAuthorization | null {
+    if (peer.localPod === null) return null;
+    if (peer.workload === null) return POLICY_UNKNOWN;
+    const authorization = this.context.mesh.authorization(this.#current(peer.workload), peer.endpoint.port);
+    if (authorization.isEmpty) return null;
+    return authorization.bind({
+      identity: this.direction === 'outbound' ? this.pod.identity : null,
+      sourceIp: this.client.ip,
+      destinationIp: peer.endpoint.address,
+      destinationPort: peer.endpoint.port,
+    });
+  }
+
+  /** Labels may have changed since the endpoint was interned; a pod that left the mesh keeps what it was last known as. */
+  #current(workload: Workload): Workload {
+    return this.context.mesh.workloadByUid(workload.uid) ?? workload;
+  }
+
+  /** A pod port behind no Service: remembered by this connection only. */
+  #unbalancedPeer(endpoint: Endpoint): PeerFacts {
+    if (this.#only === null || this.#only.endpoint !== endpoint) this.#only = this.#outboundPeer(endpoint);
+    return this.#only;
+  }
+
+  #outboundPeer(endpoint: Endpoint): PeerFacts {
+    const localPod = this.context.pods.byUid(endpoint.workload.uid) ?? null;
+    const target = prepareAddress({ ip: endpoint.address, port: endpoint.port });
+    // Same node: straight into the destination's namespace with this pod's address. Calling itself: its own namespace.
+    const source = localPod !== null && localPod !== this.pod ? this.pod.source(target.family) : null;
+    const plan: DialPlan =
+      localPod !== null && source !== null
+        ? { namespace: localPod.namespace, transparent: true, source, target }
+        : { namespace: this.pod.namespace, transparent: false, source: null, target };
+    return new PeerFacts(endpoint, endpoint.workload, plan, localPod);
+  }
+
+  #inboundPeer(): PeerFacts {
+    if (this.#only !== null) return this.#only;
+    const workload = this.pod.workload(this.context.mesh);
+    const plan: DialPlan = {
+      namespace: this.pod.namespace,
+      transparent: true,
+      source: prepareAddress({ ip: this.client.ip, port: 0 }),
+      target: prepareAddress(this.original),
+    };
+    this.#only = new PeerFacts(unbalanced(this.original, workload), workload, plan, this.pod);
+    return this.#only;
+  }
+
+  #passthroughPeer(): PeerFacts {
+    if (this.#only !== null) return this.#only;
+    const plan: DialPlan = {
+      namespace: this.pod.namespace,
+      transparent: false,
+      source: null,
+      target: prepareAddress(this.original),
+    };
+    this.#only = new PeerFacts(unbalanced(this.original, null), null, plan, null);
+    return this.#only;
+  }
+}
+
+/** An endpoint outside the balancer: never pooled across connections, never counted by slot. */
+function unbalanced(address: SocketAddress, workload: Workload | null): Endpoint {
+  return { slot: UNBALANCED_SLOT, workload: workload as Workload, address: address.ip, port: address.port };
+}

@@ -1,0 +1,75 @@
+/** Step 1 of a connection: accept it in the pod's namespace, within the pod's and the worker's bounds. */
+import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE } from '../engine/errno.ts';
+import type { ReadyHandler } from '../engine/reactor.ts';
+import { acceptConnection, closeFd, lastPeer, setReset } from '../engine/socket.ts';
+import { limits } from '../limits.ts';
+import type { WorkerContext } from './context.ts';
+import { identify } from './identify.ts';
+import type { Pod } from './pod.ts';
+
+/** Charged per accepted connection, about what its system calls cost in bytes moved. */
+const ACCEPT_COST = 4_000;
+
+export class PodListener implements ReadyHandler {
+  readonly tenant: number;
+  readonly fd: number;
+  readonly #context: WorkerContext;
+  readonly #pod: Pod;
+  readonly #direction: 'outbound' | 'inbound';
+  #closed = false;
+
+  constructor(context: WorkerContext, pod: Pod, fd: number, direction: 'outbound' | 'inbound') {
+    this.#context = context;
+    this.#pod = pod;
+    this.tenant = pod.index;
+    this.fd = fd;
+    this.#direction = direction;
+  }
+
+  onReady(): number {
+    let cost = 0;
+    for (let i = 0; i < limits.acceptsPerEvent && !this.#closed; i++) {
+      const fd = acceptConnection(this.fd);
+      if (fd < 0) {
+        if (fd === -EINTR || fd === -ECONNABORTED) continue;
+        if (fd !== -EAGAIN) this.#acceptFailed(fd);
+        break;
+      }
+      cost += ACCEPT_COST;
+      if (this.#admit(fd)) identify(this.#context, this.#pod, fd, this.#direction, lastPeer());
+    }
+    return cost;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#context.reactor.remove(this.fd);
+    closeFd(this.fd);
+  }
+
+  #admit(fd: number): boolean {
+    const bound =
+      this.#pod.connectionsActive >= limits.connectionsPerPodMax
+        ? 'connectionsPerPodMax'
+        : this.#context.connections.size >= limits.connectionsPerWorkerMax
+          ? 'connectionsPerWorkerMax'
+          : null;
+    if (bound === null) return true;
+    this.#context.bounds.hit(bound);
+    this.#pod.refused++;
+    setReset(fd);
+    closeFd(fd);
+    return false;
+  }
+
+  #acceptFailed(errno: number): void {
+    // Out of descriptors: the event comes again; give pooled connections back so that accept can succeed then.
+    if (errno === -EMFILE || errno === -ENFILE) {
+      this.#context.bounds.event('accept_no_descriptors');
+      for (const pod of this.#context.pods.all()) pod.pool.close();
+    } else {
+      this.#context.bounds.event('accept_failed');
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Responses that weir itself gives. Each carries `x-weir-reason` (a stable code that `weir explain` will expand) and one
+ * line of text; none says which policy decided (that is in the access log, for the operator only).
+ */
+import type { PinnedBuffer } from '../engine/memory.ts';
+
+const REASON_PHRASES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  417: 'Expectation Failed',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+};
+
+/** What each code tells the client; codes not listed are parser refusals, named by themselves. */
+const EXPLANATIONS: Readonly<Record<string, string>> = {
+  RBAC_DENIED: 'an authorization policy does not allow this request',
+  NO_ROUTE: 'no rule of the routes attached to this service matches the request',
+  NO_VALID_BACKEND: 'the route refers to a backend that does not exist',
+  NO_HEALTHY_UPSTREAM: 'the service has no ready endpoint',
+  UPSTREAM_CONNECT_FAILED: 'the endpoint refused the connection or did not answer in time',
+  UPSTREAM_RESET: 'the endpoint closed the connection before it answered',
+  UPSTREAM_MALFORMED: 'the endpoint sent an ambiguous or malformed response',
+  HEAD_TIMEOUT: 'the request head did not arrive in time',
+  CONNECT_UNSUPPORTED: 'CONNECT is not available through the mesh yet',
+};
+
+/**
+ * Writes a complete response at the start of `into`; returns its length.
+ * @param withBody false for HEAD: the head is the one GET would have got (RFC 9110 section 9.3.2).
+ */
+export function localResponse(
+  into: PinnedBuffer,
+  status: number,
+  reason: string,
+  keepAlive: boolean,
+  withBody: boolean,
+): number {
+  const body = `${reason}: ${EXPLANATIONS[reason] ?? 'the request is malformed or ambiguous and was not forwarded'}\n`;
+  const head =
+    `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\n` +
+    `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n` +
+    `${keepAlive ? '' : 'connection: close\r\n'}\r\n`;
+  return into.bytes.write(withBody ? head + body : head, 0, 'latin1');
+}

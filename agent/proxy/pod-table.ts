@@ -1,0 +1,117 @@
+/**
+ * The captured pods of this node in this worker, and their listeners.
+ *
+ * Listeners live in the pod's own network namespace: the worker enters it, opens the sockets, returns; the sockets stay.
+ * SO_REUSEPORT lets every worker (and an old and a new agent) have its own.
+ */
+import { errnoName } from '../engine/errno.ts';
+import { NetworkNamespace } from '../engine/netns.ts';
+import { READABLE } from '../engine/reactor.ts';
+import { closeFd, openListener } from '../engine/socket.ts';
+import type { EnrolledPod } from '../ipc/messages.ts';
+import { limits } from '../limits.ts';
+import { INBOUND_PORT, OUTBOUND_PORT } from '../../mesh/ports.ts';
+import type { WorkerContext } from './context.ts';
+import { PodListener } from './listener.ts';
+import { Pod } from './pod.ts';
+
+export class PodTable {
+  readonly #context: WorkerContext;
+  readonly #byIndex = new Map<number, Pod>();
+  readonly #byUid = new Map<string, Pod>();
+  readonly #listeners = new Map<number, PodListener[]>();
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+  }
+
+  byUid(uid: string): Pod | undefined {
+    return this.#byUid.get(uid);
+  }
+
+  byIndex(index: number): Pod | undefined {
+    return this.#byIndex.get(index);
+  }
+
+  all(): Iterable<Pod> {
+    return this.#byIndex.values();
+  }
+
+  /** Opens the pod's listeners; the error text, or null. Adding an index again replaces it. */
+  add(index: number, enrolled: EnrolledPod, netnsPath: string): string | null {
+    this.remove(index);
+    let namespace: NetworkNamespace;
+    try {
+      namespace = NetworkNamespace.open(netnsPath);
+    } catch (error) {
+      return `cannot open network namespace ${netnsPath} of pod ${enrolled.namespace}/${enrolled.name}: ${String(error)}`;
+    }
+    const pod = new Pod(index, enrolled, namespace, this.#context.self.trustDomain, this.#context);
+    const opened = openListeners(pod);
+    if (typeof opened === 'string') {
+      namespace.close();
+      return opened;
+    }
+    const listeners = opened.map(({ fd, direction }) => new PodListener(this.#context, pod, fd, direction));
+    for (const listener of listeners) this.#context.reactor.add(listener.fd, READABLE, listener);
+    this.#byIndex.set(index, pod);
+    this.#byUid.set(enrolled.uid, pod);
+    this.#listeners.set(index, listeners);
+    return null;
+  }
+
+  /** Closes the pod's listeners and every connection it has, and forgets it. */
+  remove(index: number): void {
+    const pod = this.#byIndex.get(index);
+    if (pod === undefined) return;
+    pod.closed = true;
+    this.#closeListeners(index);
+    for (const connection of this.#context.connections.snapshot()) {
+      if (connection.podIndex === index) connection.cut('POD_GONE');
+    }
+    pod.pool.close();
+    this.#byIndex.delete(index);
+    if (this.#byUid.get(pod.pod.uid) === pod) this.#byUid.delete(pod.pod.uid);
+    for (const other of this.#byIndex.values()) {
+      // A facts entry may hold this pod's namespace; without it the next request dials anew.
+      other.peers.forEach((facts, slot) => {
+        if (facts?.localPod === pod) other.peers[slot] = undefined;
+      });
+      other.pool.sweep(this.#context.reactor.nowMs, (endpoint) => endpoint.workload.uid !== pod.pod.uid);
+    }
+    pod.namespace.close();
+  }
+
+  stopListening(): void {
+    for (const index of [...this.#listeners.keys()]) this.#closeListeners(index);
+  }
+
+  #closeListeners(index: number): void {
+    for (const listener of this.#listeners.get(index) ?? []) listener.close();
+    this.#listeners.delete(index);
+  }
+}
+
+type OpenedListener = { readonly fd: number; readonly direction: 'outbound' | 'inbound' };
+
+/** Both ports in each family the pod has; all or nothing. */
+function openListeners(pod: Pod): readonly OpenedListener[] | string {
+  const opened: OpenedListener[] = [];
+  const families = [pod.sourceV4 === null ? null : '0.0.0.0', pod.sourceV6 === null ? null : '::'];
+  for (const ip of families) {
+    if (ip === null) continue;
+    for (const direction of ['outbound', 'inbound'] as const) {
+      const port = direction === 'outbound' ? OUTBOUND_PORT : INBOUND_PORT;
+      const fd = pod.namespace.run(() =>
+        openListener({ ip, port, reusePort: true, backlog: limits.listenBacklog, v6Only: ip === '::' }),
+      );
+      if (fd < 0) {
+        for (const { fd: openFd } of opened) closeFd(openFd);
+        return `cannot listen on ${ip} port ${port} in the namespace of pod ${pod.fullName}: ${errnoName(fd)}; does the pod itself use port ${port}?`;
+      }
+      opened.push({ fd, direction });
+    }
+  }
+  if (opened.length === 0) return `pod ${pod.fullName} has no address to capture`;
+  return opened;
+}

@@ -1,0 +1,61 @@
+/** What remains of a request once it is answered: counters, and a line in the access log if asked for. */
+import { errnoName } from '../engine/errno.ts';
+import type { RequestView } from '../../mesh/request.ts';
+import type { Flow } from './flow.ts';
+import { accessFields } from './flow-info.ts';
+import { unroutedSeries } from './metric-labels.ts';
+import type { PeerFacts } from './peer-facts.ts';
+
+/** Strings copied out of the read buffer before it is overwritten; made only when an access log is on. */
+export interface RequestLog {
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  route: string | null;
+  policy: string | null;
+  errno: number;
+}
+
+export function captureRequest(head: RequestView): RequestLog {
+  return { method: head.method, host: head.host, path: head.path, route: null, policy: null, errno: 0 };
+}
+
+/** Hot. @param peer null: refused before a peer was chosen. */
+export function recordRequest(
+  flow: Flow,
+  peer: PeerFacts | null,
+  status: number,
+  flags: string,
+  durationMs: number,
+  requestBytes: number,
+  responseBytes: number,
+): void {
+  const series = peer === null ? unroutedSeries(flow.context, flow.pod, flow.service) : flow.series(peer);
+  series.http(status, flags).record(durationMs, requestBytes, responseBytes);
+}
+
+export function logRequest(
+  flow: Flow,
+  peer: PeerFacts | null,
+  log: RequestLog,
+  status: number,
+  reason: string | null,
+  durationMs: number,
+  requestBytes: number,
+  responseBytes: number,
+): void {
+  flow.context.accessLog.write({
+    ...accessFields(flow, peer),
+    protocol: 'http',
+    route: log.route,
+    method: log.method,
+    host: log.host,
+    path: log.path,
+    status,
+    reason: reason !== null && log.errno !== 0 ? `${reason} (${errnoName(log.errno)})` : reason,
+    policy: log.policy,
+    durationMs: Math.round(durationMs * 1000) / 1000,
+    bytesFromClient: requestBytes,
+    bytesToClient: responseBytes,
+  });
+}

@@ -1,0 +1,84 @@
+/**
+ * Step 4 of a request: which route, which endpoint, and whether the destination's policy lets it in. Pure decisions come
+ * from mesh/; here they are put in order, and each way out has its status and reason.
+ */
+import type { RequestHead } from '../http1/request-head.ts';
+import { pickWeighted } from '../../mesh/balance.ts';
+import type { HeaderEdits } from '../../mesh/header-edits.ts';
+import type { NamespacedName } from '../../mesh/model.ts';
+import type { Choice, Flow } from './flow.ts';
+import type { PeerFacts } from './peer-facts.ts';
+
+/** `status` 0: forward to `peer`; else answer locally. One object per worker, overwritten by the next call. */
+export interface RouteOutcome {
+  status: number;
+  reason: string;
+  /** Envoy response flag for the metrics: NR no route, UH no healthy upstream, '-' none. */
+  flags: string;
+  peer: PeerFacts | null;
+  routeName: string | null;
+  policy: NamespacedName | null;
+  requestEdits: HeaderEdits | null;
+  responseEdits: HeaderEdits | null;
+}
+
+const outcome: RouteOutcome = {
+  status: 0,
+  reason: '',
+  flags: '-',
+  peer: null,
+  routeName: null,
+  policy: null,
+  requestEdits: null,
+  responseEdits: null,
+};
+
+/** Hot. The result is valid until the next call. */
+export function routeRequest(flow: Flow, head: RequestHead): RouteOutcome {
+  outcome.status = 0;
+  outcome.peer = null;
+  outcome.policy = null;
+  outcome.routeName = null;
+  outcome.requestEdits = null;
+  outcome.responseEdits = null;
+  if (head.method === 'CONNECT') return answer(501, 'CONNECT_UNSUPPORTED', '-');
+  const routes = flow.routed?.routes ?? null;
+  const choice = routes === null ? flow.choose() : chooseByRoute(flow, head, routes);
+  if (choice === null) return outcome;
+  if (!choice.ok) return answer(503, choice.reason, 'UH');
+  outcome.peer = choice.peer;
+  const authorization = flow.authorization(choice.peer);
+  if (authorization === null) return outcome;
+  const verdict = authorization.settled ?? authorization.request(head);
+  if (verdict.allowed) return outcome;
+  // What the log names: the policy that denied, or the ALLOW policies none of whose rules matched.
+  outcome.policy = verdict.policy ?? verdict.allowPolicies.join(',');
+  return answer(403, verdict.reason, '-');
+}
+
+type Routes = NonNullable<NonNullable<Flow['routed']>['routes']>;
+
+/** null: `outcome` already has the answer. */
+function chooseByRoute(flow: Flow, head: RequestHead, routes: Routes): Choice | null {
+  const match = routes.match(head);
+  if (match === null) {
+    answer(404, 'NO_ROUTE', 'NR');
+    return null;
+  }
+  outcome.routeName = match.name;
+  const backend = pickWeighted(match.backends, flow.context.random);
+  if (backend === null || backend.cluster === null) {
+    answer(500, 'NO_VALID_BACKEND', 'NC');
+    return null;
+  }
+  outcome.requestEdits = backend.requestEdits;
+  outcome.responseEdits = backend.responseEdits;
+  return flow.chooseFrom(backend.cluster.endpoints);
+}
+
+function answer(status: number, reason: string, flags: string): RouteOutcome {
+  outcome.status = status;
+  outcome.reason = reason;
+  outcome.flags = flags;
+  return outcome;
+}

@@ -1,0 +1,28 @@
+/** What the upstream side needs of the worker it runs in; WorkerContext provides it. */
+import type { ResponseHead } from '../http1/response-head.ts';
+import type { PinnedBuffer } from '../engine/memory.ts';
+import type { NetworkNamespace } from '../engine/netns.ts';
+import type { Reactor } from '../engine/reactor.ts';
+import type { PreparedAddress } from '../engine/address.ts';
+import type { BoundCounters } from '../telemetry/bounds.ts';
+import type { InFlight } from './in-flight.ts';
+
+export interface UpstreamEnvironment {
+  readonly reactor: Reactor;
+  /** Shared: overwritten by the next read of anybody. */
+  readonly readBuffer: PinnedBuffer;
+  readonly responseHead: ResponseHead;
+  readonly bounds: BoundCounters;
+  readonly inFlight: InFlight;
+  /** Idle upstream connections of this worker, over all pools. */
+  idleUpstreams: number;
+}
+
+/** How to open a socket to an endpoint: in whose namespace, and with whose address. */
+export interface DialPlan {
+  readonly namespace: NetworkNamespace;
+  /** Bind to a source address that is not local there (single pass, inbound): IP_TRANSPARENT. */
+  readonly transparent: boolean;
+  readonly source: PreparedAddress | null;
+  readonly target: PreparedAddress;
+}

@@ -1,0 +1,85 @@
+/**
+ * Idle upstream connections of one source pod, by endpoint. Keyed per source pod because an upstream socket carries that
+ * pod's address; per endpoint object, so a connection to a pod that is gone is never handed out for its successor.
+ */
+import { limits } from '../limits.ts';
+import type { Endpoint } from '../../mesh/cluster.ts';
+import type { UpstreamEnvironment } from './environment.ts';
+import type { HttpUpstream, UpstreamPoolLike } from './http-upstream.ts';
+
+interface Stack {
+  readonly endpoint: Endpoint;
+  readonly idle: HttpUpstream[];
+}
+
+export class UpstreamPool implements UpstreamPoolLike {
+  readonly #environment: UpstreamEnvironment;
+  readonly #stacks: (Stack | undefined)[] = [];
+
+  constructor(environment: UpstreamEnvironment) {
+    this.#environment = environment;
+  }
+
+  /** The most recently used idle connection, or null. Hot. */
+  take(endpoint: Endpoint): HttpUpstream | null {
+    const stack = this.#stacks[endpoint.slot];
+    if (stack === undefined || stack.endpoint !== endpoint) return null;
+    const upstream = stack.idle.pop();
+    if (upstream === undefined) return null;
+    this.#environment.idleUpstreams--;
+    return upstream;
+  }
+
+  /** Keeps a clean connection; false when a bound says to close it. Hot. */
+  release(upstream: HttpUpstream): boolean {
+    const endpoint = upstream.endpoint;
+    let stack = this.#stacks[endpoint.slot];
+    if (stack === undefined || stack.endpoint !== endpoint) {
+      if (stack !== undefined) this.#closeAll(stack);
+      stack = { endpoint, idle: [] };
+      this.#stacks[endpoint.slot] = stack;
+    }
+    if (stack.idle.length >= limits.idleUpstreamsPerPoolMax) {
+      this.#environment.bounds.hit('idleUpstreamsPerPoolMax');
+      return false;
+    }
+    if (this.#environment.idleUpstreams >= limits.idleUpstreamsPerWorkerMax) {
+      this.#environment.bounds.hit('idleUpstreamsPerWorkerMax');
+      return false;
+    }
+    upstream.idleSinceMs = this.#environment.reactor.nowMs;
+    stack.idle.push(upstream);
+    this.#environment.idleUpstreams++;
+    return true;
+  }
+
+  /** An idle connection closes by itself (EOF, surplus octets, sweep). */
+  forget(upstream: HttpUpstream): void {
+    const stack = this.#stacks[upstream.endpoint.slot];
+    const at = stack?.idle.indexOf(upstream) ?? -1;
+    if (stack === undefined || at < 0) return;
+    stack.idle.splice(at, 1);
+    this.#environment.idleUpstreams--;
+  }
+
+  /** Closes what has been idle for too long or leads to an endpoint that is no longer current. */
+  sweep(nowMs: number, isCurrent: (endpoint: Endpoint) => boolean): void {
+    for (const stack of this.#stacks) {
+      if (stack === undefined) continue;
+      const current = isCurrent(stack.endpoint);
+      for (const upstream of stack.idle.slice()) {
+        if (!current || nowMs - upstream.idleSinceMs >= limits.upstreamIdleTimeoutMs) upstream.close();
+      }
+      if (!current) this.#stacks[stack.endpoint.slot] = undefined;
+    }
+  }
+
+  close(): void {
+    for (const stack of this.#stacks) if (stack !== undefined) this.#closeAll(stack);
+    this.#stacks.length = 0;
+  }
+
+  #closeAll(stack: Stack): void {
+    for (const upstream of stack.idle.slice()) upstream.close();
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The data-plane worker: one process, one synchronous loop. Started by the supervisor with fd 3 = messages and fd 4 =
+ * access log; after start-up it never returns to Node's event loop.
+ */
+import { raiseNoFileLimit } from './engine/resource-limit.ts';
+import { Reactor } from './engine/reactor.ts';
+import { ACCESS_LOG_FD, type FromWorker, IPC_FD, type ToWorker } from './ipc/messages.ts';
+import { WorkerChannel } from './ipc/worker-channel.ts';
+import { limits } from './limits.ts';
+import { MeshState } from '../mesh/state.ts';
+import { WorkerContext } from './proxy/context.ts';
+import { Housekeeping } from './proxy/housekeeping.ts';
+import { AccessLog } from './telemetry/access-log.ts';
+import { BoundCounters } from './telemetry/bounds.ts';
+import { WorkerLog } from './telemetry/worker-log.ts';
+
+class Worker {
+  readonly #reactor = new Reactor(() => performance.now(), limits.fairQuantum);
+  readonly #channel: WorkerChannel;
+  readonly #log: WorkerLog;
+  #context: WorkerContext | null = null;
+  #housekeeping: Housekeeping | null = null;
+  #drainedAtMs = Number.POSITIVE_INFINITY;
+
+  constructor() {
+    raiseNoFileLimit();
+    this.#channel = new WorkerChannel(
+      IPC_FD,
+      this.#reactor,
+      (message) => this.#onMessage(message),
+      (reason) => this.#exit(reason),
+    );
+    this.#log = new WorkerLog((message) => this.#channel.send(message));
+    this.#channel.send({ type: 'ready', pid: process.pid });
+  }
+
+  run(): never {
+    for (;;) {
+      this.#reactor.turn(limits.turnWaitMs);
+      const context = this.#context;
+      if (context === null) continue;
+      context.accessLog.flush();
+      if (context.draining && (context.connections.size === 0 || this.#reactor.nowMs >= this.#drainedAtMs)) {
+        process.exit(0);
+      }
+    }
+  }
+
+  #exit(reason: string): never {
+    process.stderr.write(`weir worker ${process.pid}: ${reason}; exiting\n`);
+    process.exit(1);
+  }
+
+  #onMessage(message: ToWorker): void {
+    if (message.type === 'hello') this.#hello(message);
+    else if (this.#context === null) this.#exit(`message ${message.type} before hello`);
+    else this.#dispatch(this.#context, message);
+  }
+
+  #hello(message: Extract<ToWorker, { type: 'hello' }>): void {
+    this.#log.level = message.logLevel;
+    const bounds = new BoundCounters();
+    this.#context = new WorkerContext({
+      self: { worker: message.worker, node: message.node, trustDomain: message.trustDomain },
+      reactor: this.#reactor,
+      mesh: new MeshState(),
+      accessLog: new AccessLog(ACCESS_LOG_FD, message.accessLog, bounds, () => Date.now()),
+      bounds,
+      log: (level, text, fields) => this.#log.write(level, text, fields),
+      random: Math.random,
+    });
+    this.#housekeeping = new Housekeeping(this.#context);
+  }
+
+  #dispatch(context: WorkerContext, message: Exclude<ToWorker, { type: 'hello' }>): void {
+    switch (message.type) {
+      case 'podAdd': {
+        const error = context.pods.add(message.index, message.pod, message.netnsPath);
+        this.#channel.send({ type: 'podListening', index: message.index, error });
+        break;
+      }
+      case 'podRemove':
+        context.pods.remove(message.index);
+        this.#channel.send({ type: 'podGone', index: message.index });
+        break;
+      case 'meshDelta': {
+        const result = context.mesh.apply(message.delta);
+        if (result.ok) this.#housekeeping?.meshChanged();
+        const error = result.ok ? null : `${result.resource.kind} ${result.resource.key}: ${result.error}`;
+        this.#channel.send({ type: 'meshApplied', sequence: message.sequence, error });
+        break;
+      }
+      case 'accessLog':
+        context.accessLog.mode = message.mode;
+        break;
+      case 'logLevel':
+        this.#log.level = message.level;
+        break;
+      case 'verifyArm':
+        context.verifyTokens.set(message.token, message.podIndex);
+        break;
+      case 'verifyDisarm':
+        context.verifyTokens.delete(message.token);
+        break;
+      case 'query':
+        this.#channel.send(answer(context, message.id, message.what));
+        break;
+      case 'drain':
+        this.#drain(context, message.deadlineMs);
+        break;
+    }
+  }
+
+  #drain(context: WorkerContext, deadlineMs: number): void {
+    context.draining = true;
+    this.#drainedAtMs = this.#reactor.nowMs + deadlineMs;
+    context.pods.stopListening();
+    for (const connection of context.connections.snapshot()) connection.drain();
+  }
+}
+
+function answer(context: WorkerContext, id: number, what: 'stats' | 'connections'): FromWorker {
+  const { reactor, self } = context;
+  if (what === 'connections') {
+    const { rows, truncated } = context.connections.describe(reactor.nowMs, limits.connectionRowsMax);
+    return { type: 'connections', id, connections: rows, truncated };
+  }
+  const series = context.series.collect(reactor.nowMs, (uid) => context.mesh.workloadByUid(uid) === undefined);
+  const pods = Array.from(context.pods.all(), (pod) => pod.stats(reactor.cpuMs(pod.index)));
+  const counters = {
+    ...context.bounds.events(),
+    connections: context.connections.size,
+    idle_upstreams: context.idleUpstreams,
+    turns: reactor.counters.waits,
+    events: reactor.counters.events,
+    stale_events: reactor.counters.staleEvents,
+    deferred_events: reactor.counters.deferred,
+  };
+  const stats = { worker: self.worker, pid: process.pid, ...series, pods, bounds: context.bounds.hits(), counters };
+  return { type: 'stats', id, stats };
+}
+
+new Worker().run();

@@ -1,0 +1,269 @@
+/**
+ * A node in miniature for tests of the data path: pods as network namespaces on a bridge, the real capture rules, and one
+ * real worker process spoken to over its IPC socket. Runs inside `unshare -Urnm` (the netns test group).
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { PodRules } from '../../agent/capture/apply.ts';
+import { FrameDecoder, encodeFrame } from '../../agent/ipc/frame.ts';
+import type { AccessLogMode, EnrolledPod, FromWorker, ToWorker, WorkerStats } from '../../agent/ipc/messages.ts';
+import { limits } from '../../agent/limits.ts';
+import type {
+  AuthorizationPolicy,
+  HttpRoute,
+  MeshResource,
+  PolicyOperation,
+  PolicySource,
+  PortProtocol,
+  Service,
+  Workload,
+} from '../../mesh/model.ts';
+
+export const NODE = 'node-0';
+
+export interface LabPod {
+  readonly name: string;
+  readonly index: number;
+  readonly ip: string;
+  readonly ip6: string;
+  readonly enrolled: EnrolledPod;
+}
+
+function sh(command: string): string {
+  return execFileSync('sh', ['-ec', command], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+export class WorkerLab {
+  readonly pods = new Map<string, LabPod>();
+  readonly accessLines: string[] = [];
+  readonly processes: ChildProcess[] = [];
+  readonly rules = new PodRules();
+  #worker: ChildProcess | null = null;
+  #ipc: Socket | null = null;
+  #waiting: { test: (message: FromWorker) => boolean; resolve: (message: FromWorker) => void }[] = [];
+  #sequence = 0;
+  #nextIndex = 1;
+
+  static async start(accessLog: AccessLogMode = 'all', cpu: number | null = null): Promise<WorkerLab> {
+    const lab = new WorkerLab();
+    sh(`ip link set lo up; ip link add br0 type bridge; ip addr add 10.77.0.1/24 dev br0
+      ip -6 addr add fd00:77::1/64 dev br0 nodad; ip link set br0 up; sysctl -qw net.ipv4.ip_forward=1`);
+    await lab.startWorker(accessLog, cpu);
+    return lab;
+  }
+
+  get workerPid(): number {
+    return this.#worker?.pid ?? 0;
+  }
+
+  async startWorker(accessLog: AccessLogMode = 'all', cpu: number | null = null): Promise<void> {
+    const script = new URL('../../agent/worker.js', import.meta.url).pathname.replace(/\/test\/\.\.\//, '/');
+    const path = script.includes('/dist/') ? script : script.replace(/\/agent\/worker\.js$/, '/dist/agent/worker.js');
+    const command = cpu === null ? process.execPath : 'taskset';
+    const prefix = cpu === null ? [] : ['-c', String(cpu), process.execPath];
+    const worker = spawn(command, [...prefix, ...(process.env['WORKER_FLAGS']?.split(' ') ?? []), path], {
+      stdio: ['ignore', 'inherit', 'inherit', 'pipe', 'pipe'],
+    });
+    this.#worker = worker;
+    this.#ipc = worker.stdio[3] as Socket;
+    const decoder = new FrameDecoder(limits.ipcFrameBytesMax);
+    this.#ipc.on('data', (chunk: Buffer) => {
+      decoder.push(chunk, (payload) => this.#onMessage(JSON.parse(payload.toString()) as FromWorker));
+    });
+    this.#ipc.on('error', () => undefined);
+    (worker.stdio[4] as Socket).on('data', (chunk: Buffer) => {
+      for (const line of chunk.toString().split('\n')) if (line !== '') this.accessLines.push(line);
+    });
+    await this.wait((message) => message.type === 'ready');
+    this.send({ type: 'hello', worker: 0, node: NODE, trustDomain: 'cluster.local', accessLog, logLevel: 'info' });
+  }
+
+  send(message: ToWorker): void {
+    this.#ipc?.write(encodeFrame(JSON.stringify(message)));
+  }
+
+  wait(test: (message: FromWorker) => boolean): Promise<FromWorker> {
+    return new Promise((resolve) => this.#waiting.push({ test, resolve }));
+  }
+
+  #onMessage(message: FromWorker): void {
+    if (message.type === 'log') process.stderr.write(`worker: ${JSON.stringify(message)}\n`);
+    const at = this.#waiting.findIndex(({ test }) => test(message));
+    if (at >= 0) this.#waiting.splice(at, 1)[0]?.resolve(message);
+  }
+
+  async addPod(name: string, labels: Record<string, string> = { app: name }): Promise<LabPod> {
+    const index = this.#nextIndex++;
+    const ip = `10.77.0.${10 + index}`;
+    const ip6 = `fd00:77::${10 + index}`;
+    sh(`ip netns add ${name}; ip link add v${name} type veth peer name eth0 netns ${name}
+      ip link set v${name} master br0 up; ip -n ${name} addr add ${ip}/24 dev eth0
+      ip -n ${name} -6 addr add ${ip6}/64 dev eth0 nodad; ip -n ${name} link set lo up; ip -n ${name} link set eth0 up
+      ip -n ${name} route add default via 10.77.0.1; ip -n ${name} -6 route add default via fd00:77::1`);
+    const enrolled: EnrolledPod = {
+      uid: `uid-${name}`,
+      namespace: 'default',
+      name,
+      serviceAccount: name,
+      addresses: [ip, ip6],
+    };
+    const pod = { name, index, ip, ip6, enrolled };
+    this.pods.set(name, pod);
+    await this.mesh([workload(pod, labels)]);
+    await this.listen(pod);
+    const applied = await this.rules.apply(`/run/netns/${name}`, enrolled, {});
+    assert.ok(applied.ok, JSON.stringify(applied));
+    return pod;
+  }
+
+  async listen(pod: LabPod): Promise<void> {
+    const listening = this.wait((message) => message.type === 'podListening' && message.index === pod.index);
+    this.send({ type: 'podAdd', index: pod.index, pod: pod.enrolled, netnsPath: `/run/netns/${pod.name}` });
+    const answer = await listening;
+    assert.equal(answer.type === 'podListening' ? answer.error : 'no answer', null);
+  }
+
+  async mesh(upserts: readonly MeshResource[], removals: { kind: MeshResource['kind']; key: string }[] = []): Promise<void> {
+    const sequence = ++this.#sequence;
+    const applied = this.wait((message) => message.type === 'meshApplied' && message.sequence === sequence);
+    this.send({ type: 'meshDelta', sequence, delta: { upserts, removals } });
+    const answer = await applied;
+    assert.equal(answer.type === 'meshApplied' ? answer.error : 'no answer', null);
+  }
+
+  async stats(): Promise<WorkerStats> {
+    const id = ++this.#sequence;
+    const answered = this.wait((message) => message.type === 'stats' && message.id === id);
+    this.send({ type: 'query', id, what: 'stats' });
+    const answer = await answered;
+    assert.equal(answer.type, 'stats');
+    return (answer as Extract<FromWorker, { type: 'stats' }>).stats;
+  }
+
+  /** Starts a process in a pod's namespace and waits for its first line of output when `ready` is set. */
+  async run(pod: string, command: string[], ready = true): Promise<ChildProcess> {
+    const child = spawn('ip', ['netns', 'exec', pod, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.processes.push(child);
+    if (ready) await once(child.stdout as NodeJS.ReadableStream, 'data');
+    return child;
+  }
+
+  /** Runs a command in a pod to its end; its output and exit status. */
+  async exec(pod: string, command: string[], input = ''): Promise<{ status: number; output: string }> {
+    const child = spawn('ip', ['netns', 'exec', pod, ...command], { stdio: ['pipe', 'pipe', 'pipe'] });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(input);
+    const [status] = (await once(child, 'close')) as [number | null];
+    return { status: status ?? -1, output };
+  }
+
+  async killWorker(signal: NodeJS.Signals): Promise<void> {
+    const worker = this.#worker;
+    if (worker === null) return;
+    const gone = once(worker, 'exit');
+    worker.kill(signal);
+    await gone;
+  }
+
+  async stop(): Promise<void> {
+    for (const child of this.processes) child.kill('SIGKILL');
+    this.#ipc?.destroy();
+    this.#worker?.kill('SIGKILL');
+    for (const name of this.pods.keys()) sh(`ip netns del ${name} || true`);
+    sh('ip link del br0 || true');
+  }
+}
+
+export function workload(pod: LabPod, labels: Record<string, string>, services: Workload['services'] = {}): Workload {
+  return {
+    kind: 'workload',
+    uid: pod.enrolled.uid,
+    namespace: pod.enrolled.namespace,
+    name: pod.name,
+    serviceAccount: pod.enrolled.serviceAccount,
+    node: NODE,
+    addresses: pod.enrolled.addresses,
+    ready: true,
+    hostNetwork: false,
+    labels,
+    annotations: {},
+    workloadName: pod.name,
+    canonicalName: labels['app'] ?? pod.name,
+    canonicalRevision: 'latest',
+    services,
+  };
+}
+
+export function service(name: string, vip: string, port: number, protocol: PortProtocol): Service {
+  return {
+    kind: 'service',
+    namespace: 'default',
+    name,
+    hostname: `${name}.default.svc.cluster.local`,
+    addresses: [vip],
+    ports: [{ port, name: '', protocol }],
+  };
+}
+
+export function httpRoute(name: string, parent: string, rules: HttpRoute['rules']): HttpRoute {
+  return {
+    kind: 'httpRoute',
+    namespace: 'default',
+    name,
+    createdMs: 0,
+    parents: [{ namespace: 'default', name: parent, port: null }],
+    rules,
+  };
+}
+
+const NO_SOURCE: PolicySource = {
+  principals: [],
+  notPrincipals: [],
+  namespaces: [],
+  notNamespaces: [],
+  serviceAccounts: [],
+  notServiceAccounts: [],
+  ipBlocks: [],
+  notIpBlocks: [],
+};
+
+const NO_OPERATION: PolicyOperation = {
+  hosts: [],
+  notHosts: [],
+  ports: [],
+  notPorts: [],
+  methods: [],
+  notMethods: [],
+  paths: [],
+  notPaths: [],
+};
+
+export function policy(
+  name: string,
+  action: 'ALLOW' | 'DENY',
+  selector: Record<string, string>,
+  rules: readonly { from?: Partial<PolicySource>[]; to?: Partial<PolicyOperation>[] }[],
+): AuthorizationPolicy {
+  return {
+    kind: 'authorizationPolicy',
+    namespace: 'default',
+    name,
+    action,
+    meshWide: false,
+    selector,
+    targetServices: [],
+    rules: rules.map((rule) => ({
+      from: (rule.from ?? []).map((source) => ({ ...NO_SOURCE, ...source })),
+      to: (rule.to ?? []).map((operation) => ({ ...NO_OPERATION, ...operation })),
+    })),
+  };
+}

@@ -278,7 +278,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     const result = upstream.write(from, start, octets);
     if (result < 0) {
       upstream.abort();
-      this.onUpstreamFailed('reset', result);
+      this.onUpstreamFailed(upstream.connected ? 'reset' : 'connect', result);
       return;
     }
     if (upstream.blocked && !this.#requestComplete) this.#pauseReading();
@@ -371,7 +371,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     this.#status = head.status;
     this.#responseBytes = bodyLength;
     if (head.bodyKind === 3 || !this.#requestComplete) this.#closeAfter = true;
-    const edits = this.#responseEdits ?? (this.#context.draining ? closeEdits : noEdits);
+    const edits = this.#closeAfter ? withClose(this.#responseEdits) : (this.#responseEdits ?? noEdits);
     if (!head.hasHopByHop && edits === noEdits) {
       this.#toClient(from, offset, headLength + bodyLength);
       return;
@@ -502,7 +502,8 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   #respondLocally(status: number, reason: string, flags: string): void {
     this.#state = EXCHANGE;
     this.#status = status;
-    if (!this.#requestComplete) this.#closeAfter = true;
+    // After a refused CONNECT the client may already be sending what it wanted tunnelled.
+    if (!this.#requestComplete || status === 501) this.#closeAfter = true;
     const { scratch } = this.#context;
     const length = localResponse(scratch, status, reason, !this.#closeAfter, !this.#headRequest);
     this.#responseBytes = length;
@@ -679,6 +680,11 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
 }
 
 const STATE_NAMES: readonly string[] = ['idle', 'in flight', 'flushing', 'lingering', 'closed'];
+
+/** The client is told that its connection ends, as it asked for or because it must (RFC 9112 section 9.6). */
+function withClose(edits: HeadEdits | null): HeadEdits {
+  return edits === null ? closeEdits : { ...edits, close: true };
+}
 
 function orNull(octets: Buffer): Buffer | null {
   return octets.length === 0 ? null : octets;

@@ -106,6 +106,11 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
     return this.#state === IDLE;
   }
 
+  /** The handshake is over. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
   /** Octets held back because the endpoint does not take them: while > 0, do not read the client. */
   get blocked(): boolean {
     return this.#outbox.queuedBytes > 0;

@@ -5,7 +5,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { createServer, type Server, Socket } from 'node:net';
+import { prepareAddress } from '../../agent/engine/address.ts';
+import { NetworkNamespace } from '../../agent/engine/netns.ts';
+import { connectTo, openListener, openStream } from '../../agent/engine/socket.ts';
 import { PodRules } from '../../agent/capture/apply.ts';
 import { FrameDecoder, encodeFrame } from '../../agent/ipc/frame.ts';
 import type { AccessLogMode, EnrolledPod, FromWorker, ToWorker, WorkerStats } from '../../agent/ipc/messages.ts';
@@ -43,6 +46,8 @@ export class WorkerLab {
   #worker: ChildProcess | null = null;
   #ipc: Socket | null = null;
   #waiting: { test: (message: FromWorker) => boolean; resolve: (message: FromWorker) => void }[] = [];
+  readonly #servers: Server[] = [];
+  readonly #sockets = new Set<Socket>();
   #sequence = 0;
   #nextIndex = 1;
 
@@ -59,8 +64,8 @@ export class WorkerLab {
   }
 
   async startWorker(accessLog: AccessLogMode = 'all', cpu: number | null = null): Promise<void> {
-    const script = new URL('../../agent/worker.js', import.meta.url).pathname.replace(/\/test\/\.\.\//, '/');
-    const path = script.includes('/dist/') ? script : script.replace(/\/agent\/worker\.js$/, '/dist/agent/worker.js');
+    const here = new URL('../../', import.meta.url).pathname;
+    const path = here.endsWith('/dist/') ? `${here}agent/worker.js` : `${here}dist/agent/worker.js`;
     const command = cpu === null ? process.execPath : 'taskset';
     const prefix = cpu === null ? [] : ['-c', String(cpu), process.execPath];
     const worker = spawn(command, [...prefix, ...(process.env['WORKER_FLAGS']?.split(' ') ?? []), path], {
@@ -166,6 +171,58 @@ export class WorkerLab {
     return { status: status ?? -1, output };
   }
 
+  /** A TCP connection from inside a pod, captured as any of its own would be. */
+  dial(pod: string, ip: string, port: number): Socket {
+    const namespace = NetworkNamespace.open(`/run/netns/${pod}`);
+    const fd = namespace.run(() => {
+      const target = prepareAddress({ ip, port });
+      const opened = openStream({ family: target.family, mark: 0, transparent: false, source: null });
+      if (opened >= 0) connectTo(opened, target);
+      return opened;
+    });
+    namespace.close();
+    assert.ok(fd >= 0, `socket in ${pod}: ${fd}`);
+    return this.#track(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true }));
+  }
+
+  /** A TCP server inside a pod, on all its addresses. */
+  async serve(pod: string, port: number, onConnection: (socket: Socket) => void): Promise<Server> {
+    const namespace = NetworkNamespace.open(`/run/netns/${pod}`);
+    const fd = namespace.run(() => openListener({ ip: '::', port, reusePort: false, backlog: 512, v6Only: false }));
+    namespace.close();
+    assert.ok(fd >= 0, `listener in ${pod}: ${fd}`);
+    const server = createServer({ allowHalfOpen: true }, (socket) => onConnection(this.#track(socket)));
+    server.listen({ fd });
+    await once(server, 'listening');
+    this.#servers.push(server);
+    return server;
+  }
+
+  #track(socket: Socket): Socket {
+    socket.on('error', () => undefined);
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    return socket;
+  }
+
+  /** Octets of one HTTP exchange: sends `request`, reads until the peer ends or `until` says it is enough. */
+  async exchange(pod: string, ip: string, port: number, request: string | Buffer, until?: (text: string) => boolean): Promise<string> {
+    const socket = this.dial(pod, ip, port);
+    let text = '';
+    const done = new Promise<void>((resolve) => {
+      socket.on('data', (chunk: Buffer) => {
+        text += chunk.toString('latin1');
+        if (until?.(text) === true) resolve();
+      });
+      socket.on('end', resolve);
+      socket.on('close', () => resolve());
+    });
+    socket.write(request);
+    await done;
+    socket.destroy();
+    return text;
+  }
+
   async killWorker(signal: NodeJS.Signals): Promise<void> {
     const worker = this.#worker;
     if (worker === null) return;
@@ -175,6 +232,8 @@ export class WorkerLab {
   }
 
   async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    for (const server of this.#servers) server.close();
     for (const child of this.processes) child.kill('SIGKILL');
     this.#ipc?.destroy();
     this.#worker?.kill('SIGKILL');

@@ -176,11 +176,9 @@ describe('responses', () => {
   test('a truncated response is an error to the client, never a short success', async () => {
     reset();
     respond = (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this');
-    const socket = lab.dial('a', VIP, 80);
-    socket.resume();
-    socket.write('GET /t HTTP/1.1\r\nHost: web\r\n\r\n');
-    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException];
-    assert.equal(error.code, 'ECONNRESET');
+    const { status, output } = await lab.exec('a', ['curl', '-sS', '-m', '5', `http://${VIP}/t`]);
+    // 18: closed with octets outstanding; 56: reset while receiving. Which of the two is a matter of timing.
+    assert.ok(status === 18 || status === 56, `curl exit ${status}: ${output}`);
   });
 
   test('octets after a response never answer the next request', async () => {

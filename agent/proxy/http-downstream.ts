@@ -11,7 +11,7 @@
  */
 import { EAGAIN, EINTR } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
-import { ERROR, HANGUP, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
+import { ERROR, HANGUP, PEER_CLOSED, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
 import { closeFd, receive, setReset, shutdownWrite } from '../engine/socket.ts';
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
@@ -60,6 +60,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   #pending: Buffer | null = null;
   #readPaused = false;
   #clientEnded = false;
+  #finSeen = false;
   #headTimerArmed = false;
   #lastActiveMs: number;
 
@@ -114,9 +115,15 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   onReady(events: number): number {
     this.#lastActiveMs = this.#context.reactor.nowMs;
     if ((events & WRITABLE) !== 0 && this.#outbox.queuedBytes > 0) this.#flush();
-    if (this.#state === CLOSED || (events & (READABLE | HANGUP | ERROR)) === 0) return 200;
+    if (this.#state === CLOSED || (events & (READABLE | PEER_CLOSED | HANGUP | ERROR)) === 0) return 200;
     if (this.#readPaused || this.#clientEnded) {
-      if ((events & (HANGUP | ERROR)) !== 0) this.#clientGone();
+      if ((events & (HANGUP | ERROR)) !== 0) {
+        this.#clientGone();
+      } else if ((events & PEER_CLOSED) !== 0) {
+        // FIN behind octets that were not read yet: nothing to do now, and it would be reported for ever.
+        this.#finSeen = true;
+        this.#updateInterest();
+      }
       return 100;
     }
     return this.#read();
@@ -639,7 +646,9 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
 
   #updateInterest(): void {
     if (this.#state === CLOSED) return;
-    const read = this.#readPaused || this.#clientEnded ? 0 : READABLE;
+    // While paused, a client that vanishes must still be noticed.
+    const paused = this.#readPaused || this.#clientEnded;
+    const read = !paused ? READABLE : this.#finSeen || this.#clientEnded ? 0 : PEER_CLOSED;
     const write = this.#outbox.queuedBytes > 0 ? WRITABLE : 0;
     this.#context.reactor.change(this.#fd, read | write);
   }

@@ -56,6 +56,8 @@ export const limits = {
   workerOutputLineBytesMax: 8_192,
   /** On SIGTERM, how long in-flight work may go on; below Kubernetes' default grace period of 30 s. */
   drainDeadlineMs: 20_000,
+  /** On SIGTERM, how long CNI requests in work may take before draining starts: together below that grace period. */
+  cniCloseMs: 3_000,
   /** How often every pod's rules and listeners are looked at and repaired. */
   captureRepairMs: 60_000,
   /** Connections to the admin socket at a time; further ones are closed. */
@@ -178,6 +180,22 @@ export const limits = {
   captureVerifyTimeoutMs: 3_000,
   /** /proc/net/tcp that is read to find listeners, octets: they come first. */
   listenerTableBytesMax: 1_048_576,
+
+  // --- control stream
+  /** First wait before reconnecting to the controller; doubles per failure, with jitter. */
+  controlBackoffMinMs: 200,
+  /** Longest such wait: a controller that is back is noticed within it. Also how long a stream must live to count as good. */
+  controlBackoffMaxMs: 5_000,
+  /** The controller is probed when nothing was received for so long: a dead peer sends no FIN. */
+  controlKeepaliveTimeMs: 10_000,
+  /** No answer to a probe for so long: the connection is given up. */
+  controlKeepaliveTimeoutMs: 10_000,
+  /** One response of the controller, octets; it sends about 4 MiB at most. Larger: the stream ends and is opened again. */
+  controlResponseBytesMax: 32 * 1024 * 1024,
+  /** Refusals kept for `weir status`; older ones are dropped. */
+  controlNacksMax: 100,
+  /** Changes are on disk after this time; a burst is written once. */
+  snapshotDelayMs: 1_000,
 } as const;
 
 export type LimitName = keyof typeof limits;

@@ -52,8 +52,18 @@ export type FromWorker =
   | { readonly type: 'podGone'; readonly index: number }
   | { readonly type: 'meshApplied'; readonly sequence: number; readonly error: string | null }
   | { readonly type: 'stats'; readonly id: number; readonly stats: WorkerStats }
-  | { readonly type: 'connections'; readonly id: number; readonly connections: readonly ConnectionInfo[]; readonly truncated: boolean }
-  | { readonly type: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: Readonly<Record<string, unknown>> };
+  | {
+      readonly type: 'connections';
+      readonly id: number;
+      readonly connections: readonly ConnectionInfo[];
+      readonly truncated: boolean;
+    }
+  | {
+      readonly type: 'log';
+      readonly level: LogLevel;
+      readonly message: string;
+      readonly fields: Readonly<Record<string, unknown>>;
+    };
 
 /** Cumulative since the worker started; the supervisor adds what dead workers had counted. */
 export interface WorkerStats {

@@ -68,4 +68,3 @@ export class WorkerContext implements UpstreamEnvironment {
     this.pods = new PodTable(this);
   }
 }
-

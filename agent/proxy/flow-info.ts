@@ -35,14 +35,7 @@ export function connectionInfo(flow: Flow, nowMs: number, detail: ConnectionDeta
   };
 }
 
-type FlowFields =
-  | 'direction'
-  | 'sourcePod'
-  | 'source'
-  | 'destination'
-  | 'destinationPod'
-  | 'upstream'
-  | 'service';
+type FlowFields = 'direction' | 'sourcePod' | 'source' | 'destination' | 'destinationPod' | 'upstream' | 'service';
 
 export function accessFields(flow: Flow, peer: PeerFacts | null): Pick<AccessRecord, FlowFields> {
   const service = flow.service;

@@ -6,7 +6,7 @@
  * Error exits: not redirected to us, or aimed at the mesh's own ports → RST, counted, never a loop.
  */
 import type { SocketAddress } from '../engine/address.ts';
-import { closeFd, originalDestination, setNoDelay, setReset } from '../engine/socket.ts';
+import { closeFd, originalDestination, setReset } from '../engine/socket.ts';
 import { RESERVED_PORTS, VERIFY_ADDRESS_V4, VERIFY_ADDRESS_V6, VERIFY_PORT } from '../../mesh/ports.ts';
 import type { WorkerContext } from './context.ts';
 import { Flow } from './flow.ts';
@@ -30,7 +30,6 @@ export function identify(
     new VerifyReply(context, pod, fd, direction);
     return;
   }
-  setNoDelay(fd);
   const flow = new Flow(context, pod, direction, client, original);
   Undecided.start(context, flow, fd);
 }
@@ -38,7 +37,9 @@ export function identify(
 function isOwnPort(context: WorkerContext, pod: Pod, direction: string, original: SocketAddress): boolean {
   if (!RESERVED_PORTS.includes(original.port)) return false;
   if (direction === 'inbound') return true;
-  return pod.pod.addresses.includes(original.ip) || context.mesh.resolve(original.ip, original.port).kind === 'workload';
+  return (
+    pod.pod.addresses.includes(original.ip) || context.mesh.resolve(original.ip, original.port).kind === 'workload'
+  );
 }
 
 function isVerification(context: WorkerContext, pod: Pod, direction: string, original: SocketAddress): boolean {

@@ -54,6 +54,7 @@ export class PodTable {
     }
     const listeners = opened.map(({ fd, direction }) => new PodListener(this.#context, pod, fd, direction));
     for (const listener of listeners) this.#context.reactor.add(listener.fd, READABLE, listener);
+    this.#context.reactor.resetTenant(index);
     this.#byIndex.set(index, pod);
     this.#byUid.set(enrolled.uid, pod);
     this.#listeners.set(index, listeners);

@@ -34,16 +34,21 @@ export function recordRequest(
   series.http(status, flags).record(durationMs, requestBytes, responseBytes);
 }
 
+export interface RequestResult {
+  readonly status: number;
+  readonly reason: string | null;
+  readonly durationMs: number;
+}
+
 export function logRequest(
   flow: Flow,
   peer: PeerFacts | null,
   log: RequestLog,
-  status: number,
-  reason: string | null,
-  durationMs: number,
+  result: RequestResult,
   requestBytes: number,
   responseBytes: number,
 ): void {
+  const { status, reason } = result;
   flow.context.accessLog.write({
     ...accessFields(flow, peer),
     protocol: 'http',
@@ -54,7 +59,7 @@ export function logRequest(
     status,
     reason: reason !== null && log.errno !== 0 ? `${reason} (${errnoName(log.errno)})` : reason,
     policy: log.policy,
-    durationMs: Math.round(durationMs * 1000) / 1000,
+    durationMs: Math.round(result.durationMs * 1000) / 1000,
     bytesFromClient: requestBytes,
     bytesToClient: responseBytes,
   });

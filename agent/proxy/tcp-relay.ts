@@ -21,6 +21,11 @@ import type { Flow } from './flow.ts';
 import { accessFields, connectionInfo } from './flow-info.ts';
 import type { PeerFacts } from './peer-facts.ts';
 
+/** Octets that were read before the relay began: all sent, some still queued, or a side is broken. */
+const SENT = 0;
+const WAITING = 1;
+const BROKEN = 2;
+
 /** One socket of the pair: tells the relay which of its two became ready. */
 class RelaySide implements ReadyHandler {
   readonly tenant: number;
@@ -112,7 +117,8 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     context.inFlight.begin(peer.endpoint);
     context.connections.add(this);
     flow.series(peer).tcp().opened++;
-    context.reactor.add(downFd, 0, new RelaySide(this, flow.pod.index, false));
+    // Until the endpoint answers, only the client's giving up matters.
+    context.reactor.add(downFd, ERROR, new RelaySide(this, flow.pod.index, false));
     context.reactor.add(upFd, WRITABLE, new RelaySide(this, flow.pod.index, true));
     context.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
   }
@@ -125,7 +131,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
       this.#finish(error === 0 ? null : upstream ? 'UPSTREAM_RESET' : 'CLIENT_RESET', true);
       return 500;
     }
-    return this.#move();
+    return this.#move(upstream, events);
   }
 
   onTimer(nowMs: number): void {
@@ -161,16 +167,24 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     if ((events & WRITABLE) === 0) return 50;
     this.#connected = true;
     this.#context.reactor.timers.arm(this.#timer, limits.idleTimeoutMs);
-    return this.#move();
+    return this.#move(true, READABLE | WRITABLE);
   }
 
-  /** Moves what can be moved in both directions, then says what to wait for. */
-  #move(): number {
+  /** Moves what the event made movable, then says what to wait for. */
+  #move(upstream: boolean, events: number): number {
     this.#lastActiveMs = this.#context.reactor.nowMs;
-    const half = limits.relayBytesPerEvent / 2;
     let moved = 0;
-    if (this.#flushPrefixes()) {
-      moved = this.#toServer.pump(half) + this.#toClient.pump(half);
+    const prefixes = this.#flushPrefixes();
+    if (prefixes === BROKEN) {
+      this.#finish('CONNECTION_RESET', true);
+      return 500;
+    }
+    if (prefixes === SENT) {
+      // A direction can move when its source became readable or its target writable; a prefix just sent unblocks both.
+      const readable = (events & (READABLE | HANGUP)) !== 0;
+      const writable = (events & (WRITABLE | HANGUP)) !== 0;
+      if (upstream ? writable : readable) moved += this.#toServer.pump(limits.relayBytesPerEvent);
+      if (upstream ? readable : writable) moved += this.#toClient.pump(limits.relayBytesPerEvent);
     }
     this.#account();
     if (this.#toServer.error !== 0 || this.#toClient.error !== 0) {
@@ -185,21 +199,20 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     return moved;
   }
 
-  /** False while a prefix is still waiting or the connection broke. */
-  #flushPrefixes(): boolean {
+  #flushPrefixes(): typeof SENT | typeof WAITING | typeof BROKEN {
     if (this.#prefixToServer !== null) {
       const sent = this.#sendPrefix(this.#upFd, this.#prefixToServer);
-      if (sent < 0) return false;
+      if (sent < 0) return BROKEN;
       this.#prefixSentToServer += sent;
       this.#prefixToServer = rest(this.#prefixToServer, sent);
     }
     if (this.#prefixToClient !== null) {
       const sent = this.#sendPrefix(this.#downFd, this.#prefixToClient);
-      if (sent < 0) return false;
+      if (sent < 0) return BROKEN;
       this.#prefixSentToClient += sent;
       this.#prefixToClient = rest(this.#prefixToClient, sent);
     }
-    return this.#prefixToServer === null && this.#prefixToClient === null;
+    return this.#prefixToServer === null && this.#prefixToClient === null ? SENT : WAITING;
   }
 
   #sendPrefix(fd: number, prefix: Buffer): number {
@@ -262,16 +275,14 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     const { reactor, connections, inFlight } = this.#context;
     this.#account();
     reactor.timers.disarm(this.#timer);
-    reactor.remove(this.#downFd);
-    reactor.remove(this.#upFd);
     this.#toServer.close();
     this.#toClient.close();
     if (reset) {
       setReset(this.#downFd);
       setReset(this.#upFd);
     }
-    closeFd(this.#downFd);
-    closeFd(this.#upFd);
+    reactor.removeAndClose(this.#downFd);
+    reactor.removeAndClose(this.#upFd);
     connections.remove(this);
     inFlight.end(this.#peer.endpoint);
     this.#flow.pod.connectionsActive--;

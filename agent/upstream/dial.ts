@@ -1,6 +1,6 @@
 /** Opens a non-blocking connection inside the namespace of the pod it acts for, exempt from capture by its mark. */
 import { EINPROGRESS } from '../engine/errno.ts';
-import { closeFd, connectTo, openStream, setNoDelay } from '../engine/socket.ts';
+import { closeFd, connectTo, openStream } from '../engine/socket.ts';
 import { BYPASS_MARK } from '../../mesh/ports.ts';
 import type { DialPlan } from './environment.ts';
 
@@ -14,7 +14,6 @@ export function dial(plan: DialPlan): number {
       source: plan.source,
     });
     if (fd < 0) return fd;
-    setNoDelay(fd);
     const result = connectTo(fd, plan.target);
     if (result < 0 && result !== -EINPROGRESS) {
       closeFd(fd);

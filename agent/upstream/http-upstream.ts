@@ -175,8 +175,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
     this.#state = CLOSED;
     this.#environment.reactor.timers.disarm(this.#timer);
     if (this.fd < 0) return;
-    this.#environment.reactor.remove(this.fd);
-    closeFd(this.fd);
+    this.#environment.reactor.removeAndClose(this.fd);
     this.fd = -1;
   }
 

@@ -130,7 +130,10 @@ export class WorkerLab {
     assert.equal(answer.type === 'podListening' ? answer.error : 'no answer', null);
   }
 
-  async mesh(upserts: readonly MeshResource[], removals: { kind: MeshResource['kind']; key: string }[] = []): Promise<void> {
+  async mesh(
+    upserts: readonly MeshResource[],
+    removals: { kind: MeshResource['kind']; key: string }[] = [],
+  ): Promise<void> {
     const sequence = ++this.#sequence;
     const applied = this.wait((message) => message.type === 'meshApplied' && message.sequence === sequence);
     this.send({ type: 'meshDelta', sequence, delta: { upserts, removals } });
@@ -206,7 +209,13 @@ export class WorkerLab {
   }
 
   /** Octets of one HTTP exchange: sends `request`, reads until the peer ends or `until` says it is enough. */
-  async exchange(pod: string, ip: string, port: number, request: string | Buffer, until?: (text: string) => boolean): Promise<string> {
+  async exchange(
+    pod: string,
+    ip: string,
+    port: number,
+    request: string | Buffer,
+    until?: (text: string) => boolean,
+  ): Promise<string> {
     const socket = this.dial(pod, ip, port);
     let text = '';
     const done = new Promise<void>((resolve) => {

@@ -74,7 +74,9 @@ test('ten thousand idle connections stay within 60 MiB while others are served',
   }
   assert.equal((await podStats('a')).connectionsActive - others, 10_000);
   for (let i = 0; i < 200; i++) {
-    const answer = await lab.exchange('c', VIP, 80, 'GET / HTTP/1.1\r\nHost: web\r\n\r\n', (text) => text.endsWith('ok'));
+    const answer = await lab.exchange('c', VIP, 80, 'GET / HTTP/1.1\r\nHost: web\r\n\r\n', (text) =>
+      text.endsWith('ok'),
+    );
     assert.match(answer, /^HTTP\/1\.1 200/);
   }
   const grown = rss() - before;

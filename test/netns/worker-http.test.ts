@@ -26,10 +26,14 @@ before(async () => {
   await lab.mesh([
     service('web', VIP, 80, 'http'),
     service('auto', '10.96.0.11', 80, 'detect'),
-    workload(b, { app: 'b' }, {
-      'default/web': [{ servicePort: 80, targetPort: 8080 }],
-      'default/auto': [{ servicePort: 80, targetPort: 8080 }],
-    }),
+    workload(
+      b,
+      { app: 'b' },
+      {
+        'default/web': [{ servicePort: 80, targetPort: 8080 }],
+        'default/auto': [{ servicePort: 80, targetPort: 8080 }],
+      },
+    ),
   ]);
   await lab.serve('b', 8080, (socket) => {
     const at = recorded.push('') - 1;
@@ -41,7 +45,8 @@ before(async () => {
       for (let end = buffered.indexOf('\r\n\r\n'); end >= 0; end = buffered.indexOf('\r\n\r\n')) {
         const head = buffered.slice(0, end + 4);
         const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
-        if (/transfer-encoding/i.test(head) ? !buffered.endsWith('0\r\n\r\n') : buffered.length < end + 4 + length) return;
+        if (/transfer-encoding/i.test(head) ? !buffered.endsWith('0\r\n\r\n') : buffered.length < end + 4 + length)
+          return;
         buffered = /transfer-encoding/i.test(head) ? '' : buffered.slice(end + 4 + length);
         respond(socket, head);
       }
@@ -128,7 +133,8 @@ describe('requests', () => {
 
   test('hop-by-hop fields stop here and Connection: close does not end the pooled connection', async () => {
     reset();
-    const request = 'GET /h HTTP/1.1\r\nHost: web\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 3\r\nX-End: 2\r\n\r\n';
+    const request =
+      'GET /h HTTP/1.1\r\nHost: web\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 3\r\nX-End: 2\r\n\r\n';
     const text = await lab.exchange('a', VIP, 80, request);
     assert.match(text, /connection: close/i);
     await lab.exchange('a', VIP, 80, request);
@@ -147,7 +153,9 @@ describe('responses', () => {
       const length = status.startsWith('204') ? '' : 'content-length: 10\r\n';
       socket.write(`HTTP/1.1 ${status}\r\n${length}x: 1\r\n\r\n`);
     };
-    const requests = ['HEAD /x', 'GET /204', 'GET /304', 'HEAD /y'].map((line) => `${line} HTTP/1.1\r\nHost: web\r\n\r\n`);
+    const requests = ['HEAD /x', 'GET /204', 'GET /304', 'HEAD /y'].map(
+      (line) => `${line} HTTP/1.1\r\nHost: web\r\n\r\n`,
+    );
     const text = await lab.exchange('a', VIP, 80, requests.join(''), (seen) => seen.split('x: 1\r\n\r\n').length === 5);
     assert.equal(text.match(/HTTP\/1\.1 /g)?.length, 4);
   });
@@ -168,7 +176,9 @@ describe('responses', () => {
     test(`a malformed response (${name}) becomes 502`, async () => {
       reset();
       respond = (socket) => socket.write(answer);
-      const text = await lab.exchange('a', VIP, 80, 'GET /m HTTP/1.1\r\nHost: web\r\n\r\n', (seen) => seen.endsWith('\n'));
+      const text = await lab.exchange('a', VIP, 80, 'GET /m HTTP/1.1\r\nHost: web\r\n\r\n', (seen) =>
+        seen.endsWith('\n'),
+      );
       assert.match(text, /^HTTP\/1\.1 502 [^]*x-weir-reason: UPSTREAM_MALFORMED/);
     });
   }
@@ -227,7 +237,11 @@ describe('responses', () => {
 
 describe('refusals leave nothing upstream', () => {
   for (const [name, request, status] of [
-    ['both lengths', 'POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],
+    [
+      'both lengths',
+      'POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      400,
+    ],
     ['two lengths', 'POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx', 400],
     ['space before colon', 'GET / HTTP/1.1\r\nHost : web\r\n\r\n', 400],
     ['obs-fold', 'GET / HTTP/1.1\r\nHost: web\r\nX: 1\r\n 2\r\n\r\n', 400],
@@ -255,7 +269,12 @@ describe('routing and policy', () => {
     reset();
     const backend = { namespace: 'default', name: 'web', port: 80, weight: 1, filters: [], valid: true };
     const edits = (value: string) => [
-      { type: 'requestHeaderModifier' as const, set: [{ name: 'x-set', value }], add: [{ name: 'x-add', value }], remove: ['x-gone'] },
+      {
+        type: 'requestHeaderModifier' as const,
+        set: [{ name: 'x-set', value }],
+        add: [{ name: 'x-add', value }],
+        remove: ['x-gone'],
+      },
       { type: 'responseHeaderModifier' as const, set: [{ name: 'x-served-by', value }], add: [], remove: [] },
     ];
     const path = { type: 'prefix' as const, value: '/api' };
@@ -263,11 +282,18 @@ describe('routing and policy', () => {
       httpRoute('r', 'web', [
         {
           name: null,
-          matches: [{ path, method: null, headers: [{ name: 'x-canary', type: 'exact', value: 'yes' }], queryParams: [] }],
+          matches: [
+            { path, method: null, headers: [{ name: 'x-canary', type: 'exact', value: 'yes' }], queryParams: [] },
+          ],
           filters: edits('canary'),
           backends: [backend],
         },
-        { name: null, matches: [{ path, method: null, headers: [], queryParams: [] }], filters: edits('main'), backends: [backend] },
+        {
+          name: null,
+          matches: [{ path, method: null, headers: [], queryParams: [] }],
+          filters: edits('main'),
+          backends: [backend],
+        },
         {
           name: null,
           matches: [{ path: { type: 'exact', value: '/broken' }, method: null, headers: [], queryParams: [] }],
@@ -277,7 +303,9 @@ describe('routing and policy', () => {
       ]),
     ]);
     const get = (target: string, extra = ''): Promise<string> =>
-      lab.exchange('a', VIP, 80, `GET ${target} HTTP/1.1\r\nHost: web\r\n${extra}\r\n`, (seen) => /\r\n\r\n[^]+/.test(seen));
+      lab.exchange('a', VIP, 80, `GET ${target} HTTP/1.1\r\nHost: web\r\n${extra}\r\n`, (seen) =>
+        /\r\n\r\n[^]+/.test(seen),
+      );
     assert.match(await get('/api/x', 'X-Canary: yes\r\nX-Gone: 1\r\nX-Set: 0\r\n'), /x-served-by: canary/i);
     assert.match(await get('/api'), /x-served-by: main/i);
     const seen = recorded.join('');
@@ -293,29 +321,51 @@ describe('routing and policy', () => {
     reset();
     await lab.mesh([
       policy('no-admin', 'DENY', { app: 'b' }, [{ to: [{ paths: ['/admin*'] }] }]),
-      policy('readers', 'ALLOW', { app: 'b' }, [{ from: [{ serviceAccounts: ['default/a'] }], to: [{ methods: ['GET'] }] }]),
+      policy('readers', 'ALLOW', { app: 'b' }, [
+        { from: [{ serviceAccounts: ['default/a'] }], to: [{ methods: ['GET'] }] },
+      ]),
     ]);
     const requests = ['GET /ok', 'GET /admin/x', 'GET //admin', 'GET /x/../admin', 'DELETE /ok', 'GET /last']
       .map((line) => `${line} HTTP/1.1\r\nHost: web\r\n\r\n`)
       .join('');
-    const text = await lab.exchange('a', VIP, 80, requests, (seen) => seen.split('HTTP/1.1 ').length === 7 && whole(seen));
-    assert.deepEqual(text.match(/HTTP\/1\.1 (\d+)/g), ['200', '403', '200', '403', '403', '200'].map((s) => `HTTP/1.1 ${s}`));
+    const text = await lab.exchange(
+      'a',
+      VIP,
+      80,
+      requests,
+      (seen) => seen.split('HTTP/1.1 ').length === 7 && whole(seen),
+    );
+    assert.deepEqual(
+      text.match(/HTTP\/1\.1 (\d+)/g),
+      ['200', '403', '200', '403', '403', '200'].map((s) => `HTTP/1.1 ${s}`),
+    );
     assert.doesNotMatch(text, /no-admin|readers/);
     await waitFor(() => lab.accessLines.filter((line) => line.includes('RBAC_DENIED')).length >= 3);
-    const denied = lab.accessLines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((l) => l['status'] === 403);
-    assert.deepEqual(denied.map((line) => line['policy']).slice(-3), ['default/no-admin', 'default/no-admin', 'default/readers']);
-    assert.doesNotMatch(recorded.join(''), /admin\/x|DELETE/);
-    await lab.mesh([], [
-      { kind: 'authorizationPolicy', key: 'default/no-admin' },
-      { kind: 'authorizationPolicy', key: 'default/readers' },
+    const denied = lab.accessLines
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter((l) => l['status'] === 403);
+    assert.deepEqual(denied.map((line) => line['policy']).slice(-3), [
+      'default/no-admin',
+      'default/no-admin',
+      'default/readers',
     ]);
+    assert.doesNotMatch(recorded.join(''), /admin\/x|DELETE/);
+    await lab.mesh(
+      [],
+      [
+        { kind: 'authorizationPolicy', key: 'default/no-admin' },
+        { kind: 'authorizationPolicy', key: 'default/readers' },
+      ],
+    );
   });
 
   test('an undeclared port detects HTTP and applies policy to it', async () => {
     reset();
     await lab.mesh([policy('d', 'DENY', { app: 'b' }, [{ to: [{ paths: ['/no'] }] }])]);
     const get = (path: string): Promise<string> =>
-      lab.exchange('a', '10.96.0.11', 80, `GET ${path} HTTP/1.1\r\nHost: w\r\n\r\n`, (seen) => /\r\n\r\n[^]+/.test(seen));
+      lab.exchange('a', '10.96.0.11', 80, `GET ${path} HTTP/1.1\r\nHost: w\r\n\r\n`, (seen) =>
+        /\r\n\r\n[^]+/.test(seen),
+      );
     assert.match(await get('/no'), /^HTTP\/1\.1 403/);
     assert.match(await get('/yes'), /^HTTP\/1\.1 200/);
     // Not HTTP: only the L4 remainder is left, and a DENY with HTTP fields alone denies (fail closed).
@@ -326,11 +376,15 @@ describe('routing and policy', () => {
   test('a service without a ready endpoint answers 503, as does one whose endpoint refuses', async () => {
     reset();
     await lab.mesh([service('empty', '10.96.0.12', 80, 'http')]);
-    const none = await lab.exchange('a', '10.96.0.12', 80, 'GET / HTTP/1.1\r\nHost: e\r\n\r\n', (seen) => seen.endsWith('\n'));
+    const none = await lab.exchange('a', '10.96.0.12', 80, 'GET / HTTP/1.1\r\nHost: e\r\n\r\n', (seen) =>
+      seen.endsWith('\n'),
+    );
     assert.match(none, /^HTTP\/1\.1 503 [^]*x-weir-reason: NO_HEALTHY_UPSTREAM/);
     const b = lab.pods.get('b');
     assert.ok(b !== undefined);
-    const refused = await lab.exchange('a', b.ip, 9999, 'GET / HTTP/1.1\r\nHost: e\r\n\r\n', (seen) => seen.endsWith('\n'));
+    const refused = await lab.exchange('a', b.ip, 9999, 'GET / HTTP/1.1\r\nHost: e\r\n\r\n', (seen) =>
+      seen.endsWith('\n'),
+    );
     assert.match(refused, /^HTTP\/1\.1 503 [^]*x-weir-reason: UPSTREAM_CONNECT_FAILED/);
   });
 });
@@ -339,7 +393,11 @@ test('large bodies both ways arrive unchanged', async () => {
   reset();
   const body = Buffer.alloc(3_000_000, 'abcdefghij');
   const sum = createHash('sha1').update(body).digest('hex');
-  await lab.run('b', ['node', '-e', `require('http').createServer((q,s)=>q.pipe(s)).listen(8081,()=>console.log('up'))`]);
+  await lab.run('b', [
+    'node',
+    '-e',
+    `require('http').createServer((q,s)=>q.pipe(s)).listen(8081,()=>console.log('up'))`,
+  ]);
   const b = lab.pods.get('b');
   assert.ok(b !== undefined);
   const socket = lab.dial('a', b.ip, 8081);

@@ -133,7 +133,9 @@ test('a policy change cuts a live connection that is no longer allowed, and no o
   };
   assert.equal(await lab.exchange('a', RAW, 1, 'ping'), '');
   assert.equal(reached, false);
-  const denied = lab.accessLines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line['reason'] === 'RBAC_DENIED');
+  const denied = lab.accessLines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => line['reason'] === 'RBAC_DENIED');
   assert.ok(denied.length >= 2 && denied.every((line) => line['policy'] === 'default/no-a'), JSON.stringify(denied));
   await lab.mesh([], [{ kind: 'authorizationPolicy', key: 'default/no-a' }]);
 });
@@ -147,7 +149,11 @@ test("an address reused by another pod does not inherit the old pod's identity",
   const gone = lab.wait((message) => message.type === 'podGone' && message.index === d.index);
   lab.send({ type: 'podRemove', index: d.index });
   await gone;
-  const heir: LabPod = { ...d, index: d.index, enrolled: { ...d.enrolled, uid: 'uid-heir', name: 'heir', serviceAccount: 'heir' } };
+  const heir: LabPod = {
+    ...d,
+    index: d.index,
+    enrolled: { ...d.enrolled, uid: 'uid-heir', name: 'heir', serviceAccount: 'heir' },
+  };
   await lab.listen(heir);
   // Even while the mesh still describes the old pod at that address:
   assert.equal(await lab.exchange('d', RAW, 1, ''), '');
@@ -156,7 +162,7 @@ test("an address reused by another pod does not inherit the old pod's identity",
   await lab.mesh([], [{ kind: 'authorizationPolicy', key: 'default/only-d' }]);
 });
 
-test('a pod that dials the mesh ports, its own or another pod\'s, is refused and nothing loops', async () => {
+test("a pod that dials the mesh ports, its own or another pod's, is refused and nothing loops", async () => {
   const a = lab.pods.get('a') as LabPod;
   for (const ip of ['127.0.0.1', a.ip, b.ip]) {
     for (const port of [15001, 15006, 15008]) {
@@ -170,7 +176,11 @@ test('the far side of the node: an unmeshed client is captured inbound, without 
   onServer = (socket) => socket.end(`from ${socket.remoteAddress}`);
   const { output } = await lab.exec('b', ['true']);
   assert.equal(output, '');
-  await lab.run('b', ['node', '-e', `require('http').createServer((q,s)=>s.end('from '+q.socket.remoteAddress)).listen(7001,()=>console.log('up'))`]);
+  await lab.run('b', [
+    'node',
+    '-e',
+    `require('http').createServer((q,s)=>s.end('from '+q.socket.remoteAddress)).listen(7001,()=>console.log('up'))`,
+  ]);
   const text = await fetchFromNode(`http://${b.ip}:7001/`);
   assert.match(text, /10\.77\.0\.1$/);
   await lab.mesh([policy('ns', 'ALLOW', { app: 'b' }, [{ from: [{ namespaces: ['default'] }] }])]);

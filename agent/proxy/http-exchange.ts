@@ -1,0 +1,413 @@
+/**
+ * One request in flight on a client's connection: route → authorise → forward → relay the response → record.
+ *
+ *   begin() ─► routed, allowed ─► upstream taken or dialled ─► request octets up, response octets down ─► recorded ─► done
+ *      └─► local response (403, 404, 5xx)                          └─► upstream failed: replayed, 502/503, or cut
+ *
+ * One object per connection, used again for each request. It talks to the client only through ClientSide.
+ */
+import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import type { PinnedBuffer } from '../engine/memory.ts';
+import { BodyScanner } from '../http1/body-scanner.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import { closeEdits, type HeadEdits, noEdits, rewriteRequestHead, rewriteResponseHead } from '../http1/rewrite.ts';
+import { type Exchange, HttpUpstream, type UpstreamFailure } from '../upstream/http-upstream.ts';
+import type { WorkerContext } from './context.ts';
+import type { Flow } from './flow.ts';
+import { localResponse } from './local-response.ts';
+import type { PeerFacts } from './peer-facts.ts';
+import { isReplayable, keepForReplay, takeReplay } from './replay.ts';
+import { captureRequest, logRequest, type RequestLog, recordRequest } from './request-record.ts';
+import { type RouteOutcome, routeRequest } from './route-request.ts';
+
+/** The connection that the request came on. */
+export interface ClientSide {
+  /** Sends or queues; false when the client is gone (the exchange has then been ended). */
+  write(from: PinnedBuffer, offset: number, length: number): boolean;
+  /** Octets wait for the client to read: do not read the endpoint meanwhile. */
+  readonly blocked: boolean;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** The response is complete. `close`: no further request on this connection. */
+  exchangeEnded(close: boolean): void;
+  /** Ends the connection so that the client sees an error. */
+  reset(): void;
+  /** Hands both sockets to a relay: the endpoint said 101. `octets` are the tunnel's first to the client. */
+  becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, octets: Buffer): void;
+}
+
+export class HttpExchange implements Exchange {
+  /** A request is in flight. */
+  active = false;
+  /** The request's last octet has been read. */
+  requestComplete = true;
+  status = 0;
+  peer: PeerFacts | null = null;
+  readonly #context: WorkerContext;
+  readonly #flow: Flow;
+  readonly #client: ClientSide;
+  #scanner: BodyScanner | null = null;
+  #upstream: HttpUpstream | null = null;
+  /** Inbound: the one upstream connection that carries this client's address, kept between requests. */
+  #dedicated: HttpUpstream | null = null;
+  #responseEdits: HeadEdits | null = null;
+  #replay: Buffer | null = null;
+  #responseStarted = false;
+  #closeAfter = false;
+  #headRequest = false;
+  #upgrade = false;
+  #startedMs = 0;
+  #requestBytes = 0;
+  #responseBytes = 0;
+  #log: RequestLog | null = null;
+
+  constructor(context: WorkerContext, flow: Flow, client: ClientSide) {
+    this.#context = context;
+    this.#flow = flow;
+    this.#client = client;
+  }
+
+  // --- request
+
+  /** Starts the request whose head is [at, at+length); returns where the octets after it (or its body so far) start. Hot. */
+  begin(head: RequestHead, buffer: PinnedBuffer, at: number, length: number, end: number): number {
+    this.#reset();
+    this.#headRequest = head.method === 'HEAD';
+    this.#upgrade = head.upgrade;
+    // An HTTP/1.0 client's keep-alive is a convention of its own (RFC 9112 appendix C.2.2): answered, then closed.
+    this.#closeAfter = !head.keepAlive || head.versionMinor === 0 || this.#context.draining;
+    const body = this.#scanBody(head, buffer, at + length, end);
+    if (body < 0) {
+      this.refuse(400, 'BAD_BODY');
+      return end;
+    }
+    this.#requestBytes = body;
+    if (this.#context.accessLog.mode !== 'off') this.#log = captureRequest(head);
+    const outcome = routeRequest(this.#flow, head);
+    this.peer = outcome.peer;
+    if (this.#log !== null) {
+      this.#log.route = outcome.routeName;
+      this.#log.policy = outcome.policy;
+    }
+    if (outcome.status !== 0) this.#respond(outcome.status, outcome.reason, outcome.flags);
+    else this.#forward(head, buffer, at, length, body, outcome);
+    return at + length + body;
+  }
+
+  /** Answers a request that was not understood: nothing went upstream, nothing after it can be trusted. */
+  refuse(status: number, reason: string): void {
+    if (!this.active) this.#reset();
+    this.#closeAfter = true;
+    this.#respond(status, reason, 'DPE');
+  }
+
+  /** Further body octets from the client; returns where what follows the body starts. */
+  forwardBody(buffer: PinnedBuffer, start: number, end: number): number {
+    const scanner = this.#scanner as BodyScanner;
+    const body = scanner.scan(buffer.bytes, start, end);
+    if (body < 0) {
+      this.#abortUpstream();
+      if (this.#responseStarted) this.#client.reset();
+      else this.refuse(400, 'BAD_BODY');
+      return end;
+    }
+    this.#requestBytes += body;
+    this.requestComplete = scanner.complete;
+    const upstream = this.#upstream;
+    if (upstream === null) return start + body;
+    if (this.requestComplete) upstream.requestFinished();
+    const result = upstream.write(buffer, start, body);
+    if (result < 0) this.#writeFailed(upstream, result);
+    else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
+    return start + body;
+  }
+
+  #reset(): void {
+    this.active = true;
+    this.status = 0;
+    this.peer = null;
+    this.requestComplete = true;
+    this.#headRequest = false;
+    this.#responseEdits = null;
+    this.#responseStarted = false;
+    this.#startedMs = this.#context.reactor.nowMs;
+    this.#requestBytes = 0;
+    this.#responseBytes = 0;
+    this.#log = null;
+  }
+
+  /** Octets of the body that are here; −1 when it is malformed. Sets `requestComplete`. */
+  #scanBody(head: RequestHead, buffer: PinnedBuffer, start: number, end: number): number {
+    if (head.bodyKind === 0) return 0;
+    this.#scanner ??= new BodyScanner();
+    this.#scanner.start(head.bodyKind, head.contentLength);
+    const body = this.#scanner.scan(buffer.bytes, start, end);
+    this.requestComplete = body >= 0 && this.#scanner.complete;
+    return body;
+  }
+
+  #forward(
+    head: RequestHead,
+    buffer: PinnedBuffer,
+    at: number,
+    length: number,
+    body: number,
+    outcome: RouteOutcome,
+  ): void {
+    const upstream = this.#acquire(outcome.peer as PeerFacts);
+    if (upstream === null) {
+      this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
+      return;
+    }
+    let from = buffer;
+    let start = at;
+    let octets = length + body;
+    if (head.hasHopByHop || head.pathChanged || outcome.requestEdits !== null) {
+      from = this.#context.scratch;
+      start = 0;
+      octets = this.#rewrite(head, buffer, at + length, body, outcome.requestEdits ?? noEdits);
+      if (octets < 0) {
+        upstream.close();
+        this.refuse(431, 'HEAD_TOO_LARGE');
+        return;
+      }
+    }
+    this.#upstream = upstream;
+    this.#responseEdits = outcome.responseEdits;
+    upstream.begin(this, this.#headRequest);
+    if (this.requestComplete) upstream.requestFinished();
+    if (upstream.reused && this.requestComplete && isReplayable(head.method)) {
+      this.#replay = keepForReplay(this.#context.replayBuffers, from, start, octets);
+    }
+    const result = upstream.write(from, start, octets);
+    if (result < 0) this.#writeFailed(upstream, result);
+    else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
+  }
+
+  /** Head with its edits, then the body octets that came with it, in the scratch buffer; −1 when it does not fit. */
+  #rewrite(head: RequestHead, buffer: PinnedBuffer, bodyStart: number, body: number, edits: HeadEdits): number {
+    const scratch = this.#context.scratch.bytes;
+    const headLength = rewriteRequestHead(head, buffer.bytes, edits, scratch, 0);
+    if (headLength < 0 || headLength + body > scratch.length) return -1;
+    if (body > 0) buffer.bytes.copy(scratch, headLength, bodyStart, bodyStart + body);
+    return headLength + body;
+  }
+
+  #writeFailed(upstream: HttpUpstream, errno: number): void {
+    const failure = upstream.connected ? 'reset' : 'connect';
+    upstream.abort();
+    this.onUpstreamFailed(failure, errno);
+  }
+
+  /** An idle connection to the peer, or a new one; null when dialling failed at once. */
+  #acquire(peer: PeerFacts): HttpUpstream | null {
+    if (peer.endpoint.slot !== UNBALANCED_SLOT) {
+      const idle = this.#flow.pod.pool.take(peer.endpoint);
+      if (idle !== null) return idle;
+    } else if (this.#dedicated?.idle === true && this.#dedicated.endpoint === peer.endpoint) {
+      return this.#dedicated;
+    }
+    return this.#dial(peer);
+  }
+
+  #dial(peer: PeerFacts): HttpUpstream | null {
+    const { pod } = this.#flow;
+    const pool = peer.endpoint.slot !== UNBALANCED_SLOT ? pod.pool : null;
+    const upstream = new HttpUpstream(this.#context, pod.index, peer.endpoint, peer.plan, pool);
+    if (upstream.open() < 0) {
+      this.#context.bounds.event('upstream_dial_failed');
+      return null;
+    }
+    if (pool === null) {
+      this.#dedicated?.close();
+      this.#dedicated = upstream;
+    }
+    return upstream;
+  }
+
+  // --- response
+
+  onUpstreamDrained(): void {
+    if (!this.requestComplete) this.#client.resumeReading();
+  }
+
+  onInterim(from: PinnedBuffer, offset: number, length: number): void {
+    this.#toClient(from, offset, length);
+  }
+
+  onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void {
+    this.#dropReplay();
+    this.#responseStarted = true;
+    this.status = head.status;
+    this.#responseBytes = bodyLength;
+    if (head.bodyKind === 3 || !this.requestComplete) this.#closeAfter = true;
+    const edits = this.#closeAfter ? withClose(this.#responseEdits) : (this.#responseEdits ?? noEdits);
+    if (!head.hasHopByHop && edits === noEdits) {
+      this.#toClient(from, offset, headLength + bodyLength);
+      return;
+    }
+    const scratch = this.#context.scratch;
+    const rewritten = rewriteResponseHead(head, from.bytes, edits, scratch.bytes, 0);
+    if (rewritten < 0 || rewritten + bodyLength > scratch.length) {
+      this.#responseStarted = false;
+      this.#abortUpstream();
+      this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
+      return;
+    }
+    from.bytes.copy(scratch.bytes, rewritten, offset + headLength, offset + headLength + bodyLength);
+    this.#toClient(scratch, 0, rewritten + bodyLength);
+  }
+
+  onResponseBody(from: PinnedBuffer, offset: number, length: number): void {
+    this.#responseBytes += length;
+    this.#toClient(from, offset, length);
+  }
+
+  onResponseEnd(): void {
+    this.#upstream = null;
+    if (this.active) this.#end('-', null);
+  }
+
+  onTunnel(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, surplus: number): void {
+    const upstream = this.#upstream as HttpUpstream;
+    if (!this.#upgrade || !this.requestComplete) {
+      upstream.abort();
+      this.onUpstreamFailed('malformed', 0);
+      return;
+    }
+    this.onResponse(head, from, offset, headLength, 0);
+    if (!this.active) return;
+    const start = offset + headLength;
+    this.#record('-', null);
+    this.active = false;
+    this.#upstream = null;
+    if (upstream === this.#dedicated) this.#dedicated = null;
+    this.#client.becomeTunnel(
+      upstream,
+      this.peer as PeerFacts,
+      Buffer.from(from.bytes.subarray(start, start + surplus)),
+    );
+  }
+
+  onUpstreamFailed(failure: UpstreamFailure, errno: number): void {
+    const upstream = this.#upstream;
+    this.#upstream = null;
+    if (!this.active) return;
+    this.#context.bounds.event(`upstream_${failure}`);
+    if (this.#responseStarted) {
+      // Half a response is out: the only honest end is an error that the client can see.
+      this.cut('UPSTREAM_RESET', 'UC');
+      this.#client.reset();
+      return;
+    }
+    if (failure === 'reset' && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
+    this.#dropReplay();
+    if (this.#log !== null) this.#log.errno = errno;
+    if (failure === 'connect') this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
+    else if (failure === 'malformed') this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
+    else this.#respond(502, 'UPSTREAM_RESET', 'UC');
+  }
+
+  /** The reused connection had been closed by the endpoint before it saw the request: once more on a new one. */
+  #tryReplay(): boolean {
+    if (this.#replay === null || this.peer === null) return false;
+    const upstream = this.#dial(this.peer);
+    if (upstream === null) return false;
+    this.#context.bounds.event('upstream_replayed');
+    const octets = takeReplay(this.#replay, this.#context.scratch);
+    this.#dropReplay();
+    this.#upstream = upstream;
+    upstream.begin(this, this.#headRequest);
+    upstream.requestFinished();
+    if (upstream.write(this.#context.scratch, 0, octets) === 0) return true;
+    this.#abortUpstream();
+    return false;
+  }
+
+  #dropReplay(): void {
+    if (this.#replay === null) return;
+    this.#context.replayBuffers.push(this.#replay);
+    this.#replay = null;
+  }
+
+  #toClient(from: PinnedBuffer, offset: number, length: number): void {
+    if (this.active && this.#client.write(from, offset, length) && this.#client.blocked) this.#upstream?.pauseReading();
+  }
+
+  /** What was queued for the client is out. */
+  clientDrained(): void {
+    this.#upstream?.resumeReading();
+  }
+
+  // --- the end
+
+  #respond(status: number, reason: string, flags: string): void {
+    this.status = status;
+    // After a refused CONNECT the client may already be sending what it wanted tunnelled.
+    if (!this.requestComplete || status === 501) this.#closeAfter = true;
+    const { scratch } = this.#context;
+    const length = localResponse(scratch, status, reason, !this.#closeAfter, !this.#headRequest);
+    this.#responseBytes = length;
+    this.#toClient(scratch, 0, length);
+    if (this.active) this.#end(flags, reason);
+  }
+
+  #end(flags: string, reason: string | null): void {
+    this.#record(flags, reason);
+    this.active = false;
+    this.#client.exchangeEnded(this.#closeAfter);
+  }
+
+  /** Ends the exchange without an answer: the client is gone, or policy no longer allows it. The caller closes. */
+  cut(reason: string, flags: string): void {
+    if (!this.active) return;
+    if (this.status === 0) this.status = 499;
+    this.#record(flags, reason);
+    this.active = false;
+    this.#dropReplay();
+    this.#abortUpstream();
+  }
+
+  /** Policy changed: the policy that now denies this exchange outright, or null. */
+  deniedNow(): string | null {
+    if (!this.active || this.peer === null) return null;
+    const settled = this.#flow.authorization(this.peer)?.settled ?? null;
+    if (settled === null || settled.allowed) return null;
+    if (this.#log !== null) this.#log.policy = settled.policy;
+    return settled.reason;
+  }
+
+  /** This response is the connection's last. */
+  closeAfterResponse(): void {
+    this.#closeAfter = true;
+  }
+
+  /** The connection is closing: nothing of this exchange stays open. */
+  close(): void {
+    this.active = false;
+    this.#dropReplay();
+    this.#abortUpstream();
+    this.#dedicated?.close();
+    this.#dedicated = null;
+  }
+
+  #abortUpstream(): void {
+    const upstream = this.#upstream;
+    this.#upstream = null;
+    upstream?.abort();
+  }
+
+  #record(flags: string, reason: string | null): void {
+    const durationMs = this.#context.reactor.nowMs - this.#startedMs;
+    const { status, peer } = this;
+    recordRequest(this.#flow, peer, status, flags, durationMs, this.#requestBytes, this.#responseBytes);
+    if (this.#log === null || !this.#context.accessLog.wants(status >= 400 || reason !== null)) return;
+    logRequest(this.#flow, peer, this.#log, { status, reason, durationMs }, this.#requestBytes, this.#responseBytes);
+  }
+}
+
+/** The client is told that its connection ends, as it asked for or because it must (RFC 9112 section 9.6). */
+function withClose(edits: HeadEdits | null): HeadEdits {
+  return edits === null ? closeEdits : { ...edits, close: true };
+}

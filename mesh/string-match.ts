@@ -1,0 +1,83 @@
+/**
+ * Istio's string fields: exact, prefix `abc*`, suffix `*abc`, presence `*` (any non-empty value). A `*` elsewhere is an
+ * ordinary character, except in namespaces, where Istio lets it stand for any characters.
+ */
+
+/** Above this many exact values a Set answers faster than comparing one after the other. */
+const SCAN_MAX = 8;
+
+/** The values of one field, OR-ed. An empty value (no identity, no host) matches nothing. */
+export class StringSet {
+  readonly #exact: readonly string[];
+  readonly #exactSet: ReadonlySet<string> | null;
+  readonly #prefixes: readonly string[];
+  readonly #suffixes: readonly string[];
+  readonly #globs: readonly (readonly string[])[];
+  readonly #presence: boolean;
+
+  private constructor(values: readonly string[], globs: boolean) {
+    const exact: string[] = [];
+    const prefixes: string[] = [];
+    const suffixes: string[] = [];
+    const patterns: string[][] = [];
+    let presence = false;
+    for (const value of values) {
+      const stars = value.split('*').length - 1;
+      if (value === '*') presence = true;
+      else if (globs && stars > 0 && !(stars === 1 && (value.startsWith('*') || value.endsWith('*'))))
+        patterns.push(value.split('*'));
+      else if (value.startsWith('*')) suffixes.push(value.slice(1));
+      else if (value.endsWith('*')) prefixes.push(value.slice(0, -1));
+      else exact.push(value);
+    }
+    this.#exact = exact;
+    this.#exactSet = exact.length > SCAN_MAX ? new Set(exact) : null;
+    this.#prefixes = prefixes;
+    this.#suffixes = suffixes;
+    this.#globs = patterns;
+    this.#presence = presence;
+  }
+
+  /** null for an absent field (no values). */
+  static of(values: readonly string[]): StringSet | null {
+    return values.length === 0 ? null : new StringSet(values, false);
+  }
+
+  /** As `of`, with `*` anywhere (Istio namespaces). */
+  static ofGlobs(values: readonly string[]): StringSet | null {
+    return values.length === 0 ? null : new StringSet(values, true);
+  }
+
+  /** Case-sensitive; callers that compare hosts pass lower case on both sides. No allocation. */
+  matches(value: string): boolean {
+    if (value === '') return false;
+    if (this.#presence) return true;
+    if (this.#exactSet !== null) {
+      if (this.#exactSet.has(value)) return true;
+    } else {
+      const exact = this.#exact;
+      for (let i = 0; i < exact.length; i++) if (exact[i] === value) return true;
+    }
+    const prefixes = this.#prefixes;
+    for (let i = 0; i < prefixes.length; i++) if (value.startsWith(prefixes[i] as string)) return true;
+    const suffixes = this.#suffixes;
+    for (let i = 0; i < suffixes.length; i++) if (value.endsWith(suffixes[i] as string)) return true;
+    const globs = this.#globs;
+    for (let i = 0; i < globs.length; i++) if (globMatches(globs[i] as readonly string[], value)) return true;
+    return false;
+  }
+}
+
+/** `pieces` are the texts between the stars: the first anchors the start, the last the end, the rest in order. Linear. */
+function globMatches(pieces: readonly string[], value: string): boolean {
+  const first = pieces[0] as string;
+  const last = pieces[pieces.length - 1] as string;
+  if (!value.startsWith(first)) return false;
+  let at = first.length;
+  for (let i = 1; i < pieces.length - 1; i++) {
+    const found = value.indexOf(pieces[i] as string, at);
+    if (found < 0) return false;
+    at = found + (pieces[i] as string).length;
+  }
+  return value.length - last.length >= at && value.endsWith(last);
+}

@@ -1,0 +1,44 @@
+/** What policy answers, and how it explains itself. */
+
+import type { NamespacedName } from './model.ts';
+
+/** Why a verdict is what it is. */
+export type VerdictCause =
+  /** No policy applies, or only DENY policies that do not match. */
+  | 'no-policy-matched'
+  | 'allow-rule'
+  | 'deny-rule'
+  /** Plain TCP: a DENY rule matched with its HTTP-only fields counted as matched. */
+  | 'deny-rule-without-http'
+  /** ALLOW policies apply (`allowPolicies`) and none of their rules matched. */
+  | 'no-allow-rule-matched';
+
+/** A decision; the objects are made when policy is compiled, never per request. */
+export interface Verdict {
+  readonly allowed: boolean;
+  /** The policy whose rule decided; null when none did. */
+  readonly policy: NamespacedName | null;
+  /** Index in that policy's rules; -1 when no rule decided. */
+  readonly rule: number;
+  /** Stable code for `x-weir-reason`: `ALLOWED` or `RBAC_DENIED`. */
+  readonly reason: 'ALLOWED' | 'RBAC_DENIED';
+  readonly cause: VerdictCause;
+  /** For `no-allow-rule-matched`: the ALLOW policies that apply, sorted. Empty otherwise. */
+  readonly allowPolicies: readonly NamespacedName[];
+}
+
+/** One line for people and the access log. Allocates: not for the hot path. */
+export function describeVerdict(verdict: Verdict): string {
+  switch (verdict.cause) {
+    case 'no-policy-matched':
+      return 'allowed: no AuthorizationPolicy applies';
+    case 'allow-rule':
+      return `allowed by ALLOW policy ${verdict.policy} rule ${verdict.rule}`;
+    case 'deny-rule':
+      return `denied by DENY policy ${verdict.policy} rule ${verdict.rule}`;
+    case 'deny-rule-without-http':
+      return `denied by DENY policy ${verdict.policy} rule ${verdict.rule}: its HTTP fields count as matched on plain TCP`;
+    case 'no-allow-rule-matched':
+      return `denied: no rule of ALLOW policy ${verdict.allowPolicies.join(', ')} matches`;
+  }
+}

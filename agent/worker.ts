@@ -125,7 +125,7 @@ function answer(context: WorkerContext, id: number, what: 'stats' | 'connections
     const { rows, truncated } = context.connections.describe(reactor.nowMs, limits.connectionRowsMax);
     return { type: 'connections', id, connections: rows, truncated };
   }
-  const series = context.series.collect(reactor.nowMs, (uid) => context.mesh.workloadByUid(uid) === undefined);
+  const series = context.series.collect(reactor.nowMs, (uid) => context.mesh.workloadByUid(uid) === null);
   const pods = Array.from(context.pods.all(), (pod) => pod.stats(reactor.cpuMs(pod.index)));
   const counters = {
     ...context.bounds.events(),

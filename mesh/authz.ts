@@ -103,7 +103,10 @@ export class WorkloadAuthorization {
 export class Authorization {
   /** True: no policy can deny anything here. */
   readonly isEmpty: boolean;
-  /** True: some rule asks for a method, path or host. */
+  /**
+   * True: the answer may depend on the method, path or host, or on the connection carrying HTTP at all (an ALLOW rule with any
+   * HTTP-only field, even for other ports, never matches plain TCP). False: bind() is always settled.
+   */
   readonly needsHttp: boolean;
   readonly #parent: WorkloadAuthorization;
   readonly #portClass: number;
@@ -135,9 +138,10 @@ export class Authorization {
             allowPolicies,
           };
     this.isEmpty = this.#deny.length === 0 && this.#noneMatched === null;
-    const rules = [...this.#deny, ...this.#allow];
-    this.needsHttp = rules.some((rule) => rule.operations.some((op) => op.http !== null && op.acceptsPort(portClass)));
-    this.#needsIp = rules.some((rule) => rule.usesAddress);
+    const hasHttp = (rule: CompiledRule): boolean =>
+      rule.operations.some((operation) => operation.http !== null && operation.acceptsPort(portClass));
+    this.needsHttp = this.#deny.some(hasHttp) || this.#allow.some((rule) => rule.usesHttp);
+    this.#needsIp = [...this.#deny, ...this.#allow].some((rule) => rule.usesAddress);
   }
 
   /** Evaluates source and port once. Linear in the rules of this workload and port. */

@@ -22,9 +22,9 @@ export const OPTION_KEEP_ALIVE = 2;
 export const OPTION_UPGRADE = 4;
 export const OPTION_TE = 8;
 /** Names some other field. */
-export const OPTION_FIELD = 16;
+const OPTION_FIELD = 16;
 
-export const OPTIONS_MALFORMED = -1;
+const OPTIONS_MALFORMED = -1;
 export const OPTIONS_PROTECTED = -2;
 export const OPTIONS_TOO_MANY = -3;
 

@@ -9,7 +9,7 @@
 import { COLON, CR, equalsIgnoringCase, FIELD_VALUE, HTAB, LF, namesEqual, SPACE, TOKEN } from './octets.ts';
 import { textOf } from './octet-text.ts';
 
-export const FIELD_OTHER = 0;
+const FIELD_OTHER = 0;
 export const FIELD_HOST = 1;
 export const FIELD_CONTENT_LENGTH = 2;
 export const FIELD_TRANSFER_ENCODING = 3;
@@ -17,15 +17,12 @@ export const FIELD_CONNECTION = 4;
 export const FIELD_KEEP_ALIVE = 5;
 export const FIELD_PROXY_CONNECTION = 6;
 export const FIELD_TE = 7;
-export const FIELD_TRAILER = 8;
-export const FIELD_UPGRADE = 9;
-export const FIELD_EXPECT = 10;
-export const FIELD_HTTP2_SETTINGS = 11;
-export const FIELD_PROXY_AUTHENTICATE = 12;
-export const FIELD_PROXY_AUTHORIZATION = 13;
+export const FIELD_UPGRADE = 8;
+export const FIELD_EXPECT = 9;
+export const FIELD_HTTP2_SETTINGS = 10;
 /** `Content_Length` and `Transfer_Encoding`: CGI-like servers read them as the real ones. */
-export const FIELD_LOOKALIKE = 14;
-const FIELD_KINDS = 15;
+export const FIELD_LOOKALIKE = 11;
+const FIELD_KINDS = 12;
 
 /** Which known field [start, end) names; compared as bytes, most names leave at the switch or the first octet. */
 function classify(bytes: Uint8Array, start: number, end: number): number {
@@ -38,8 +35,7 @@ function classify(bytes: Uint8Array, start: number, end: number): number {
     case 6:
       return first === 0x65 && equalsIgnoringCase(bytes, start, end, 'expect') ? FIELD_EXPECT : FIELD_OTHER;
     case 7:
-      if (first === 0x75) return equalsIgnoringCase(bytes, start, end, 'upgrade') ? FIELD_UPGRADE : FIELD_OTHER;
-      return first === 0x74 && equalsIgnoringCase(bytes, start, end, 'trailer') ? FIELD_TRAILER : FIELD_OTHER;
+      return first === 0x75 && equalsIgnoringCase(bytes, start, end, 'upgrade') ? FIELD_UPGRADE : FIELD_OTHER;
     case 10:
       if (first === 0x63) return equalsIgnoringCase(bytes, start, end, 'connection') ? FIELD_CONNECTION : FIELD_OTHER;
       return first === 0x6b && equalsIgnoringCase(bytes, start, end, 'keep-alive') ? FIELD_KEEP_ALIVE : FIELD_OTHER;
@@ -59,10 +55,6 @@ function classify(bytes: Uint8Array, start: number, end: number): number {
       if (first !== 0x74) return FIELD_OTHER;
       if (equalsIgnoringCase(bytes, start, end, 'transfer-encoding')) return FIELD_TRANSFER_ENCODING;
       return equalsIgnoringCase(bytes, start, end, 'transfer_encoding') ? FIELD_LOOKALIKE : FIELD_OTHER;
-    case 18:
-      return equalsIgnoringCase(bytes, start, end, 'proxy-authenticate') ? FIELD_PROXY_AUTHENTICATE : FIELD_OTHER;
-    case 19:
-      return equalsIgnoringCase(bytes, start, end, 'proxy-authorization') ? FIELD_PROXY_AUTHORIZATION : FIELD_OTHER;
     default:
       return FIELD_OTHER;
   }

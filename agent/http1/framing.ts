@@ -15,7 +15,7 @@ export type BodyKind = 0 | 1 | 2 | 3;
 /** 2^53 − 1 has 16 digits; more are refused even when they are leading zeros. */
 const LENGTH_DIGITS_MAX = 16;
 
-export const LENGTH_MALFORMED = -1;
+const LENGTH_MALFORMED = -1;
 export const LENGTH_TOO_LARGE = -2;
 
 /**
@@ -40,9 +40,9 @@ export function hasLeadingZero(bytes: Uint8Array, start: number, end: number): b
 
 export const CODING_CHUNKED = 0;
 /** `Chunked` in another case: valid, but forwarded in lower case. */
-export const CODING_CHUNKED_ODD_CASE = 1;
+const CODING_CHUNKED_ODD_CASE = 1;
 /** Not a list of tokens, or chunked where it must not be: 400. */
-export const CODING_MALFORMED = -1;
+const CODING_MALFORMED = -1;
 /** A well-formed list with a coding other than chunked: 501 (RFC 9112 section 6.1). */
 export const CODING_UNKNOWN = -2;
 

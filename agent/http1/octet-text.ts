@@ -19,7 +19,7 @@ const SLOTS = 512;
  * a recurring one costs a comparison instead of an allocation, and maps looked up with it find its hash already computed
  * (scripts/bench-http1.ts: 40 against 85 ns). Bounded: SLOTS × KEPT_LENGTH_MAX characters. Colliding text only loses the gain.
  */
-export class TextCache {
+class TextCache {
   readonly #texts: string[] = new Array<string>(SLOTS).fill('');
 
   /** The same as textOf(); hot. */

@@ -25,8 +25,7 @@ export class Housekeeping implements TimerTarget {
   }
 
   #sweep(nowMs: number): void {
-    const isCurrent = (endpoint: Endpoint): boolean =>
-      this.#context.mesh.workloadByUid(endpoint.workload.uid) !== undefined;
+    const isCurrent = (endpoint: Endpoint): boolean => this.#context.mesh.workloadByUid(endpoint.workload.uid) !== null;
     for (const pod of this.#context.pods.all()) pod.pool.sweep(nowMs, isCurrent);
   }
 }

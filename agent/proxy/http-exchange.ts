@@ -9,9 +9,17 @@
 import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
+import { BODY_CHUNKED, BODY_NONE, BODY_UNTIL_CLOSE } from '../http1/framing.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
-import { closeEdits, type HeadEdits, noEdits, rewriteRequestHead, rewriteResponseHead } from '../http1/rewrite.ts';
+import {
+  type HeadEdits,
+  noEdits,
+  REWRITE_BAD_EDIT,
+  REWRITE_NO_ROOM,
+  rewriteRequestHead,
+  rewriteResponseHead,
+} from '../http1/rewrite.ts';
 import { type Exchange, HttpUpstream, type UpstreamFailure } from '../upstream/http-upstream.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
@@ -57,6 +65,7 @@ export class HttpExchange implements Exchange {
   #closeAfter = false;
   #headRequest = false;
   #upgrade = false;
+  #http10 = false;
   #startedMs = 0;
   #requestBytes = 0;
   #responseBytes = 0;
@@ -75,11 +84,12 @@ export class HttpExchange implements Exchange {
     this.#reset();
     this.#headRequest = head.method === 'HEAD';
     this.#upgrade = head.upgrade;
+    this.#http10 = head.versionMinor === 0;
     // An HTTP/1.0 client's keep-alive is a convention of its own (RFC 9112 appendix C.2.2): answered, then closed.
-    this.#closeAfter = !head.keepAlive || head.versionMinor === 0 || this.#context.draining;
+    this.#closeAfter = !head.keepAlive || this.#http10 || this.#context.draining;
     const body = this.#scanBody(head, buffer, at + length, end);
     if (body < 0) {
-      this.refuse(400, 'BAD_BODY');
+      this.refuse(-body, this.#scanner?.refusal ?? '');
       return end;
     }
     this.#requestBytes = body;
@@ -109,7 +119,7 @@ export class HttpExchange implements Exchange {
     if (body < 0) {
       this.#abortUpstream();
       if (this.#responseStarted) this.#client.reset();
-      else this.refuse(400, 'BAD_BODY');
+      else this.refuse(-body, scanner.refusal);
       return end;
     }
     this.#requestBytes += body;
@@ -137,9 +147,9 @@ export class HttpExchange implements Exchange {
     this.#log = null;
   }
 
-  /** Octets of the body that are here; −1 when it is malformed. Sets `requestComplete`. */
+  /** Octets of the body that are here; −status when it is malformed. Sets `requestComplete`. */
   #scanBody(head: RequestHead, buffer: PinnedBuffer, start: number, end: number): number {
-    if (head.bodyKind === 0) return 0;
+    if (head.bodyKind === BODY_NONE) return 0;
     this.#scanner ??= new BodyScanner();
     this.#scanner.start(head.bodyKind, head.contentLength);
     const body = this.#scanner.scan(buffer.bytes, start, end);
@@ -169,7 +179,8 @@ export class HttpExchange implements Exchange {
       octets = this.#rewrite(head, buffer, at + length, body, outcome.requestEdits ?? noEdits);
       if (octets < 0) {
         upstream.close();
-        this.refuse(431, 'HEAD_TOO_LARGE');
+        if (octets === REWRITE_BAD_EDIT) this.#respond(500, 'BAD_HEADER_EDIT', '-');
+        else this.refuse(431, 'HEAD_TOO_LARGE');
         return;
       }
     }
@@ -185,11 +196,12 @@ export class HttpExchange implements Exchange {
     else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
   }
 
-  /** Head with its edits, then the body octets that came with it, in the scratch buffer; −1 when it does not fit. */
+  /** Head with its edits, then the body octets that came with it, in the scratch buffer; REWRITE_NO_ROOM or REWRITE_BAD_EDIT (< 0) otherwise. */
   #rewrite(head: RequestHead, buffer: PinnedBuffer, bodyStart: number, body: number, edits: HeadEdits): number {
     const scratch = this.#context.scratch.bytes;
     const headLength = rewriteRequestHead(head, buffer.bytes, edits, scratch, 0);
-    if (headLength < 0 || headLength + body > scratch.length) return -1;
+    if (headLength < 0) return headLength;
+    if (headLength + body > scratch.length) return REWRITE_NO_ROOM;
     if (body > 0) buffer.bytes.copy(scratch, headLength, bodyStart, bodyStart + body);
     return headLength + body;
   }
@@ -232,27 +244,41 @@ export class HttpExchange implements Exchange {
     if (!this.requestComplete) this.#client.resumeReading();
   }
 
-  onInterim(from: PinnedBuffer, offset: number, length: number): void {
-    this.#toClient(from, offset, length);
+  onInterim(head: ResponseHead, from: PinnedBuffer, offset: number, length: number): void {
+    // An HTTP/1.0 client would take it for the answer (RFC 9110 section 15.2).
+    if (this.#http10) return;
+    if (!head.hasHopByHop) {
+      this.#toClient(from, offset, length);
+      return;
+    }
+    const rewritten = rewriteResponseHead(head, from.bytes, noEdits, this.#context.scratch.bytes, 0);
+    if (rewritten > 0) this.#toClient(this.#context.scratch, 0, rewritten);
   }
 
   onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void {
     this.#dropReplay();
+    if (this.#http10 && head.bodyKind === BODY_CHUNKED) {
+      // It was asked in HTTP/1.0 and must not answer in chunks, which the client could not read (RFC 9112 section 7.1).
+      this.#abortUpstream();
+      this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
+      return;
+    }
     this.#responseStarted = true;
     this.status = head.status;
     this.#responseBytes = bodyLength;
-    if (head.bodyKind === 3 || !this.requestComplete) this.#closeAfter = true;
-    const edits = this.#closeAfter ? withClose(this.#responseEdits) : (this.#responseEdits ?? noEdits);
-    if (!head.hasHopByHop && edits === noEdits) {
+    if (head.bodyKind === BODY_UNTIL_CLOSE || !this.requestComplete) this.#closeAfter = true;
+    const edits = this.#responseEdits;
+    if (!head.hasHopByHop && edits === null && !this.#closeAfter) {
       this.#toClient(from, offset, headLength + bodyLength);
       return;
     }
     const scratch = this.#context.scratch;
-    const rewritten = rewriteResponseHead(head, from.bytes, edits, scratch.bytes, 0);
+    const rewritten = rewriteResponseHead(head, from.bytes, edits ?? noEdits, scratch.bytes, 0, this.#closeAfter);
     if (rewritten < 0 || rewritten + bodyLength > scratch.length) {
       this.#responseStarted = false;
       this.#abortUpstream();
-      this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
+      if (rewritten === REWRITE_BAD_EDIT) this.#respond(500, 'BAD_HEADER_EDIT', '-');
+      else this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
       return;
     }
     from.bytes.copy(scratch.bytes, rewritten, offset + headLength, offset + headLength + bodyLength);
@@ -405,9 +431,4 @@ export class HttpExchange implements Exchange {
     if (this.#log === null || !this.#context.accessLog.wants(status >= 400 || reason !== null)) return;
     logRequest(this.#flow, peer, this.#log, { status, reason, durationMs }, this.#requestBytes, this.#responseBytes);
   }
-}
-
-/** The client is told that its connection ends, as it asked for or because it must (RFC 9112 section 9.6). */
-function withClose(edits: HeadEdits | null): HeadEdits {
-  return edits === null ? closeEdits : { ...edits, close: true };
 }

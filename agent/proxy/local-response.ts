@@ -26,6 +26,7 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   RBAC_DENIED: 'an authorization policy does not allow this request',
   NO_ROUTE: 'no rule of the routes attached to this service matches the request',
   NO_VALID_BACKEND: 'the route refers to a backend that does not exist',
+  BAD_HEADER_EDIT: "the route's header modifiers would make this message invalid",
   NO_HEALTHY_UPSTREAM: 'the service has no ready endpoint',
   UPSTREAM_CONNECT_FAILED: 'the endpoint refused the connection or did not answer in time',
   UPSTREAM_RESET: 'the endpoint closed the connection before it answered',

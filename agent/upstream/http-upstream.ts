@@ -25,8 +25,8 @@ export type UpstreamFailure = 'connect' | 'reset' | 'malformed' | 'truncated';
 
 /** Who waits for the response: the client's side. All calls are synchronous, in order, and may end the exchange. */
 export interface Exchange {
-  /** Interim response (100, 103): octets to forward as they are. */
-  onInterim(from: PinnedBuffer, offset: number, length: number): void;
+  /** Interim response (100, 103) whose head is [offset, offset+length). `head` is valid during the call. */
+  onInterim(head: ResponseHead, from: PinnedBuffer, offset: number, length: number): void;
   /** Final head at [offset, offset+headLength), followed by bodyLength octets of body. `head` is valid during the call. */
   onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void;
   onResponseBody(from: PinnedBuffer, offset: number, length: number): void;
@@ -257,7 +257,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
         return;
       }
       if (head.status < 200) {
-        this.#exchange?.onInterim(buffer, at, length);
+        this.#exchange?.onInterim(head, buffer, at, length);
         at += length;
         if (at === end || this.#exchange === null) return;
         continue;

@@ -254,6 +254,7 @@ const REFUSED: readonly (readonly [string, string, number, string])[] = [
   ['percent at the end', 'GET /% HTTP/1.1\r\n', 400, 'BAD_PERCENT'],
   ['percent with one digit', 'GET /%4 HTTP/1.1\r\n', 400, 'BAD_PERCENT'],
   ['percent with no digits', 'GET /?a=%zz HTTP/1.1\r\n', 400, 'BAD_PERCENT'],
+  ['percent with a bad first digit', 'GET /?a=%z1 HTTP/1.1\r\n', 400, 'BAD_PERCENT'],
   ['a relative target', 'GET a/b HTTP/1.1\r\n', 400, 'BAD_TARGET'],
   ['a target of backslashes', 'GET \\a HTTP/1.1\r\n', 400, 'BAD_TARGET'],
   ['https in absolute-form', 'GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'BAD_TARGET'],
@@ -472,6 +473,21 @@ describe('RequestHead.parse', () => {
         assert.equal(parseRequest(text.slice(0, length)).result, 0, JSON.stringify(text.slice(0, length)));
       }
     }
+  });
+
+  it('notices a bare CR at the next octet, even when told what was seen', () => {
+    const { bytes, start } = place('GET / HTTP/1.1\rX');
+    const head = new RequestHead();
+    for (let have = 1; have <= 15; have++) assert.equal(head.parse(bytes, start, start + have, have - 1), 0);
+    assert.equal(head.parse(bytes, start, start + 16, 15), -400);
+  });
+
+  it('does not read a head again before its line is complete, when told what was seen', () => {
+    const { bytes, start } = place('GET / HTTP/1.1\r\nHost: a\0 and so on\r\n\r\n');
+    const head = new RequestHead();
+    assert.equal(head.parse(bytes, start, start + 20), 0);
+    assert.equal(head.parse(bytes, start, start + 34, 20), 0);
+    assert.equal(head.parse(bytes, start, start + 36, 34), -400);
   });
 
   it('finds each of several pipelined heads and forgets the one before', () => {

@@ -222,6 +222,14 @@ describe('plain TCP', () => {
     assert.equal(bound.request(request({ method: 'PUT' })).allowed, true);
     assert.equal(bound.connection().allowed, false);
   });
+
+  it('asks for HTTP when only an operation for another port has HTTP fields, because that keeps raw bytes out', () => {
+    const mixed = allow('a', policyRule({ to: [{ ports: [8080] }, { ports: [9090], methods: ['GET'] }] }));
+    const state = new MeshState();
+    applyAll(state, [WEB, mixed]);
+    assert.equal(state.authorization(WEB, 8080).needsHttp, true);
+    assert.equal(bind([mixed]).settled, null);
+  });
 });
 
 describe('scope', () => {

@@ -134,7 +134,7 @@ const anyDelta: fc.Arbitrary<MeshDelta> = fc
   }));
 
 /** The time limit bounds shrinking a failure; the runs themselves take a second or two. */
-const RUNS = { numRuns: 400, interruptAfterTimeLimit: 30_000 };
+const RUNS = { numRuns: 1500, interruptAfterTimeLimit: 30_000 };
 
 const KINDS: MeshKind[] = ['workload', 'service', 'httpRoute', 'authorizationPolicy'];
 const IDENTITIES: (Identity | null)[] = [

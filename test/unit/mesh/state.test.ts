@@ -183,7 +183,9 @@ describe('an address that passes from one pod to another', () => {
   it('a pod that is gone is judged by itself, never by who has its address now', () => {
     const deny = policy({ name: 'd', action: 'DENY', selector: { app: 'admin' }, rules: [policyRule()] });
     const state = stateWith(deny, old);
+    const before = state.authorization(old, 80);
     applyAll(state, [young], [old]);
+    assert.notEqual(state.authorization(old, 80), before, 'nothing is kept for a pod that is gone');
     assert.equal(state.workloadByUid('old'), null);
     assert.equal(state.authorization(old, 80).isEmpty, false);
     assert.equal(state.authorization(young, 80).isEmpty, true);
@@ -310,12 +312,18 @@ describe('identity of compiled objects', () => {
         .target.routes?.match(request())
         ?.backends.entries.map((entry) => entry.cluster?.name ?? null);
     assert.deepEqual(clusters(), ['shop/web:80', 'shop/other:80']);
-    const held = toService(state.resolve('10.96.0.2', 80)).target.cluster;
     applyAll(state, [], [other]);
     assert.deepEqual(clusters(), ['shop/web:80', null]);
-    assert.deepEqual(held.endpoints, []);
     applyAll(state, [other]);
     assert.deepEqual(clusters(), ['shop/web:80', 'shop/other:80']);
+  });
+
+  it('a cluster whose Service is gone is empty for whoever still holds it', () => {
+    const state = stateWith(...all);
+    const held = toService(state.resolve('10.96.0.1', 80)).target.cluster;
+    assert.equal(held.endpoints.length, 3);
+    applyAll(state, [], [WEB]);
+    assert.deepEqual(held.endpoints, []);
   });
 
   it('a policy elsewhere keeps a workload’s Authorization, one that selects it replaces it', () => {

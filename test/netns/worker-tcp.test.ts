@@ -191,6 +191,20 @@ test('the far side of the node: an unmeshed client is captured inbound, without 
   await lab.mesh([], [{ kind: 'authorizationPolicy', key: 'default/ns' }]);
 });
 
+test('while no agent runs, connections are refused, never uncaptured; with a new worker they work again', async () => {
+  onServer = (socket) => socket.end('reached');
+  await lab.killWorker('SIGKILL');
+  for (const url of [`http://${b.ip}:7000/`, `http://${RAW}:1/`, `http://[${b.ip6}]:7000/`]) {
+    const { status, output } = await lab.exec('a', ['curl', '-gsS', '-m', '3', url]);
+    assert.equal(status, 7, `${url}: ${output}`);
+  }
+  await assert.rejects(fetchFromNode(`http://${b.ip}:7001/`), 'inbound, too');
+  await lab.startWorker();
+  for (const pod of lab.pods.values()) if (pod.name !== 'd') await lab.listen(pod);
+  await lab.mesh([service('raw', RAW, 1, 'tcp'), workload(b, { app: 'b' }, { 'default/raw': PORTS })]);
+  assert.equal(await lab.exchange('a', RAW, 1, ''), 'reached');
+});
+
 async function fetchFromNode(url: string): Promise<string> {
   const response = await fetch(url);
   return response.text();

@@ -23,8 +23,6 @@ export const deltaRequestType = root.lookupType('envoy.service.discovery.v3.Delt
 export const deltaResponseType = root.lookupType('envoy.service.discovery.v3.DeltaDiscoveryResponse');
 /** envoy.service.discovery.v3.Resource. */
 export const resourceType = root.lookupType('envoy.service.discovery.v3.Resource');
-/** google.rpc.Status. */
-export const statusType = root.lookupType('google.rpc.Status');
 
 /** Frame writer of protobufjs, for messages that are put together from bytes encoded before. */
 export function newWriter(): protobuf.Writer {

@@ -213,16 +213,19 @@ function descriptorOf(socket: Socket): number {
 
 /**
  * The agent's side, reduced to what capture needs: listeners on 15001 and 15006 that either report what they were asked for
- * (`report`), or relay to the original destination from inside the pod's namespace with the client's address (`relay`).
+ * (`report`), relay to the original destination from inside the pod's namespace with the client's address (`relay`), or answer
+ * verification tokens (`verify`).
  */
 export class LabAgent {
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
-  readonly mode: 'report' | 'relay';
+  readonly mode: 'report' | 'relay' | 'verify';
+  /** `verify`: tokens that are answered, each with the pod's uid. */
+  readonly armed = new Map<string, string>();
   accepted = 0;
   relayFailures: string[] = [];
 
-  constructor(mode: 'report' | 'relay') {
+  constructor(mode: 'report' | 'relay' | 'verify') {
     this.mode = mode;
   }
 
@@ -250,8 +253,17 @@ export class LabAgent {
     const original = originalDestination(descriptorOf(socket), family);
     const from = canonical(socket.remoteAddress);
     if (this.mode === 'report') socket.end(`${direction} ${original?.ip} ${original?.port} from ${from}`);
+    else if (this.mode === 'verify') this.#answerToken(socket, direction);
     else if (original === null) socket.destroy();
     else this.#relay(pod, socket, original, direction === 'inbound' ? from : null);
+  }
+
+  #answerToken(socket: Socket, direction: string): void {
+    socket.once('data', (line: Buffer) => {
+      const token = line.toString().trim();
+      const uid = this.armed.get(token);
+      socket.end(uid === undefined ? '' : `weir ${token} ${uid} ${direction}\n`);
+    });
   }
 
   #relay(pod: LabPod, socket: Socket, to: SocketAddress, source: string | null): void {

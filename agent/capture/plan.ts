@@ -1,0 +1,254 @@
+/**
+ * The rules of a pod's network namespace, as text for iptables-restore and `ip -batch`. Pure: what is there already
+ * (iptables-save) is an argument.
+ *
+ * The path of a packet, in the order of the hooks:
+ *
+ *   OUTPUT       raw     WEIR_ZONE      the agent's own connections get a conntrack zone of their own (see CONNTRACK_ZONE)
+ *                mangle  WEIR_MARK_OUT  replies to a spoofed client get REPLY_MARK, so that `ip rule` keeps them in here
+ *                nat     WEIR_OUTBOUND  other TCP → REDIRECT 15001
+ *   PREROUTING   mangle  WEIR_MARK_IN   connections the agent opened to this pod with a client's address are remembered
+ *                nat     WEIR_INBOUND   other TCP → REDIRECT 15006
+ *   INPUT        filter  WEIR_GUARD     15001 and 15006 are reached by redirection only
+ *
+ * The agent's socket (mark 0x539, IP_TRANSPARENT, the client's address as source) connects to the pod's own address, so
+ * its SYN leaves through lo and comes back in through lo with its mark (a mark survives lo and no other device). There the
+ * connection gets connmark 0x111; the application's replies, addressed to a client that is elsewhere, get that mark back
+ * in OUTPUT and are routed by table 100 to lo, where the agent's socket is.
+ *
+ * Known limits: a process with CAP_NET_RAW or CAP_NET_ADMIN in the pod may set the mark itself and pass its own outbound
+ * capture (kernel ≥ 5.17, socket(7) SO_MARK); the destination's inbound capture still holds, as marks do not leave a
+ * namespace. Table 100 is also the first that the CNI plugin `sbr` picks.
+ */
+import {
+  BYPASS_MARK,
+  HBONE_PORT,
+  INBOUND_PORT,
+  MARK_MASK,
+  OUTBOUND_PORT,
+  PROBE_SOURCE_V4,
+  PROBE_SOURCE_V6,
+  REPLY_MARK,
+  REPLY_TABLE,
+} from '../../mesh/ports.ts';
+import type { Exclusions, PortRange } from './exclusions.ts';
+
+export type Family = 4 | 6;
+export type Table = 'raw' | 'mangle' | 'filter' | 'nat';
+
+/**
+ * Conntrack zone (original direction only) of the agent's connections. Without it the agent's connection to
+ * `pod:port` from the client's address may pick the very port of another live client connection, whose conntrack entry
+ * (redirected to 15006) would then swallow its SYN: Istio issue 38982.
+ */
+export const CONNTRACK_ZONE = BYPASS_MARK;
+
+/** `ip rule` priority: before any rule by source address that another plugin adds. */
+export const REPLY_RULE_PRIORITY = 100;
+
+/** Every chain of ours begins with this, and nothing else's does. */
+export const CHAIN_PREFIX = 'WEIR_';
+
+/** The tables that are used, in the order they are committed: nat last, so that capture begins when all else is in place. */
+const TABLES: readonly Table[] = ['raw', 'mangle', 'filter', 'nat'];
+
+/** A chain of ours: where it is jumped to from, and its rules (what follows `-A CHAIN `), in iptables-save's spelling. */
+export interface PlannedChain {
+  readonly table: Table;
+  readonly name: string;
+  readonly hook: 'PREROUTING' | 'INPUT' | 'OUTPUT';
+  readonly jump: string;
+  readonly rules: readonly string[];
+}
+
+/** All that a pod's namespace must hold for one family. */
+export interface CapturePlan {
+  readonly family: Family;
+  readonly chains: readonly PlannedChain[];
+  readonly routing: RoutingPlan;
+}
+
+/** Arguments of `ip rule` and `ip route` (without add or del). */
+export interface RoutingPlan {
+  readonly rule: string;
+  readonly route: string;
+}
+
+const AGENT = `-m mark --mark ${hex(BYPASS_MARK)}/${hex(MARK_MASK)}`;
+const NOT_AGENT = `-m mark ! --mark ${hex(BYPASS_MARK)}/${hex(MARK_MASK)}`;
+
+/** What one family of a pod's namespace must hold. */
+export function planCapture(family: Family, exclusions: Exclusions): CapturePlan {
+  return {
+    family,
+    chains: [
+      chain('raw', 'WEIR_ZONE', 'OUTPUT', [
+        rule(`-p tcp ${AGENT}`, 'agent connections in a zone of their own', `CT --zone-orig ${CONNTRACK_ZONE}`),
+      ]),
+      chain('mangle', 'WEIR_MARK_IN', 'PREROUTING', [
+        rule(
+          `-i lo -p tcp ${AGENT} -m conntrack --ctdir ORIGINAL`,
+          'remember connections the agent opens to this pod',
+          `CONNMARK --set-xmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
+        ),
+      ]),
+      chain('mangle', 'WEIR_MARK_OUT', 'OUTPUT', [
+        // The agent's own packets need no new route: leaving them out saves a route look-up each.
+        rule(
+          `-p tcp ${NOT_AGENT} -m connmark --mark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
+          'replies go back to the agent',
+          `CONNMARK --restore-mark --nfmask ${hex(MARK_MASK)} --ctmask ${hex(MARK_MASK)}`,
+        ),
+      ]),
+      // SYN only: a reserved number may be the local port of some outgoing connection, whose replies must pass.
+      chain('filter', 'WEIR_GUARD', 'INPUT', [
+        guard(OUTBOUND_PORT, 'outbound port is not for dialling'),
+        guard(INBOUND_PORT, 'inbound port is not for dialling'),
+      ]),
+      chain('nat', 'WEIR_OUTBOUND', 'OUTPUT', outboundRules(family, exclusions)),
+      chain('nat', 'WEIR_INBOUND', 'PREROUTING', inboundRules(family, exclusions)),
+    ],
+    routing: {
+      rule: `fwmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)} lookup ${REPLY_TABLE} priority ${REPLY_RULE_PRIORITY}`,
+      route: `local default dev lo table ${REPLY_TABLE}`,
+    },
+  };
+}
+
+function outboundRules(family: Family, exclusions: Exclusions): readonly string[] {
+  return [
+    rule(`-p tcp ${AGENT}`, 'agent connections pass', 'RETURN'),
+    // Whatever the address, a self-call leaves through lo.
+    rule('-o lo -p tcp', 'calls to itself pass', 'RETURN'),
+    rule(`-d ${family === 4 ? '127.0.0.0/8' : '::1/128'} -p tcp`, 'loopback passes', 'RETURN'),
+    // IPv6 link-local needs a scope that a redirected connection no longer has. Inbound stays captured (fails closed).
+    ...(family === 6 ? [rule('-d fe80::/10 -p tcp', 'link-local passes', 'RETURN')] : []),
+    ...exclusions.outboundCidrs
+      .filter((cidr) => cidr.family === family)
+      .map((cidr) => rule(`-d ${cidr.text} -p tcp`, `excluded outbound ${cidr.text}`, 'RETURN')),
+    ...exclusions.outboundPorts.map((range) => excludedPort('outbound', range)),
+    rule('-p tcp', 'outbound to the agent', `REDIRECT --to-ports ${OUTBOUND_PORT}`),
+  ];
+}
+
+function inboundRules(family: Family, exclusions: Exclusions): readonly string[] {
+  const probeSource = family === 4 ? `${PROBE_SOURCE_V4}/32` : `${PROBE_SOURCE_V6}/128`;
+  return [
+    rule(`-s ${probeSource} -p tcp`, 'node probes pass', 'RETURN'),
+    // The agent's own SYNs come back through lo, so a mark need not be looked at here, and a mark from elsewhere (a device
+    // that does not clear it) is worth nothing.
+    rule('-i lo -p tcp', 'calls to itself pass', 'RETURN'),
+    rule(`-p tcp -m tcp --dport ${HBONE_PORT}`, 'mesh port is not redirected', 'RETURN'),
+    // Left to WEIR_GUARD, which refuses them: redirected, the agent would be asked to dial itself.
+    rule(`-p tcp -m tcp --dport ${OUTBOUND_PORT}`, 'outbound port is not redirected', 'RETURN'),
+    rule(`-p tcp -m tcp --dport ${INBOUND_PORT}`, 'inbound port is not redirected', 'RETURN'),
+    ...exclusions.inboundPorts.map((range) => excludedPort('inbound', range)),
+    rule('-p tcp', 'inbound to the agent', `REDIRECT --to-ports ${INBOUND_PORT}`),
+  ];
+}
+
+function excludedPort(direction: 'inbound' | 'outbound', range: PortRange): string {
+  const text = range.first === range.last ? `${range.first}` : `${range.first}:${range.last}`;
+  return rule(`-p tcp -m tcp --dport ${text}`, `excluded ${direction} port ${text}`, 'RETURN');
+}
+
+function guard(port: number, comment: string): string {
+  return rule(
+    `-p tcp -m tcp --dport ${port} --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate DNAT`,
+    comment,
+    'REJECT --reject-with tcp-reset',
+  );
+}
+
+function rule(match: string, comment: string, target: string): string {
+  return `${match} -m comment --comment "weir: ${comment}" -j ${target}`;
+}
+
+function chain(table: Table, name: string, hook: PlannedChain['hook'], rules: readonly string[]): PlannedChain {
+  return { table, name, hook, jump: `-p tcp -m comment --comment "weir: capture" -j ${name}`, rules };
+}
+
+/**
+ * Input of one `iptables-restore --noflush`: own chains are emptied and filled, jumps to them are taken out wherever
+ * `saved` (iptables-save of that namespace) has them and put first. Applying it twice equals applying it once.
+ */
+export function captureRestore(plan: CapturePlan, saved: string): string {
+  const present = findOwn(saved);
+  const lines: string[] = [];
+  for (const table of TABLES) {
+    const chains = plan.chains.filter((entry) => entry.table === table);
+    const stale = present.chains.filter((own) => own.table === table && !chains.some(({ name }) => name === own.name));
+    lines.push(`*${table}`);
+    // Declaring a user chain empties it, if it is there (iptables-restore(8), --noflush).
+    for (const { name } of [...chains, ...stale]) lines.push(`:${name} - [0:0]`);
+    for (const jump of present.jumps.filter((own) => own.table === table)) lines.push(`-D ${jump.rule}`);
+    for (const { name, rules } of chains) for (const text of rules) lines.push(`-A ${name} ${text}`);
+    for (const { hook, jump } of chains) lines.push(`-I ${hook} 1 ${jump}`);
+    for (const { name } of stale) lines.push(`-X ${name}`);
+    lines.push('COMMIT');
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** Input of `iptables-restore --noflush` that takes out every chain and jump of ours; null when `saved` has none. */
+export function captureTeardown(saved: string): string | null {
+  const present = findOwn(saved);
+  const lines: string[] = [];
+  // The other way round: nat first, so that nothing is redirected while the rest goes.
+  for (const table of [...TABLES].reverse()) {
+    const jumps = present.jumps.filter((own) => own.table === table);
+    const chains = present.chains.filter((own) => own.table === table);
+    if (jumps.length === 0 && chains.length === 0) continue;
+    lines.push(`*${table}`);
+    for (const { name } of chains) lines.push(`:${name} - [0:0]`);
+    for (const jump of jumps) lines.push(`-D ${jump.rule}`);
+    for (const { name } of chains) lines.push(`-X ${name}`);
+    lines.push('COMMIT');
+  }
+  return lines.length === 0 ? null : `${lines.join('\n')}\n`;
+}
+
+/**
+ * Input of `ip -force -batch -`. The rule may be there already: iproute2 then says "File exists", which is no failure.
+ * Redirection and replies go through lo, which not every runtime has brought up before this plugin's turn.
+ */
+export function routingSetup({ rule: ruleText, route }: RoutingPlan): string {
+  return `link set dev lo up\nroute replace ${route}\nrule add ${ruleText}\n`;
+}
+
+/** Input of `ip -force -batch -`; what is gone ("No such …") is no failure. */
+export function routingTeardown({ rule: ruleText, route }: RoutingPlan): string {
+  return `rule del ${ruleText}\nroute del ${route}\n`;
+}
+
+interface OwnRules {
+  readonly chains: readonly { readonly table: string; readonly name: string }[];
+  /** `rule`: chain and rule, as after `-A `. */
+  readonly jumps: readonly { readonly table: string; readonly rule: string }[];
+}
+
+/**
+ * Input of one `iptables-restore --noflush` for a namespace that never held our rules, which is most of them: it saves an
+ * iptables-save. `-N` fails where the chain is there already, before its table is touched; captureRestore is for that.
+ */
+export function captureRestoreFresh(plan: CapturePlan): string {
+  return captureRestore(plan, '').replaceAll(/^:(WEIR_\S+) - \[0:0\]$/gm, '-N $1');
+}
+
+/** Our chains, and the jumps to them from chains that are not ours, in an iptables-save text. */
+function findOwn(saved: string): OwnRules {
+  const chains: { table: string; name: string }[] = [];
+  const jumps: { table: string; rule: string }[] = [];
+  let table = '';
+  for (const line of saved.split('\n')) {
+    if (line.startsWith('*')) table = line.slice(1).trim();
+    const declared = /^:(WEIR_[A-Z0-9_]+) /.exec(line)?.[1];
+    if (declared !== undefined) chains.push({ table, name: declared });
+    if (/^-A (?!WEIR_)\S+ .*-j WEIR_[A-Z0-9_]+$/.test(line)) jumps.push({ table, rule: line.slice('-A '.length) });
+  }
+  return { chains, jumps };
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}

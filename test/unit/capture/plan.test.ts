@@ -1,0 +1,163 @@
+/** Golden texts of the capture plan, and what is done about what is there already. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type Exclusions, parseExclusions } from '../../../agent/capture/exclusions.ts';
+import {
+  captureRestore,
+  captureRestoreFresh,
+  captureTeardown,
+  planCapture,
+  routingSetup,
+  routingTeardown,
+} from '../../../agent/capture/plan.ts';
+
+function exclusions(annotations: Record<string, string> = {}): Exclusions {
+  const parsed = parseExclusions(annotations, 'default/web');
+  assert.ok(parsed.ok);
+  return parsed.value;
+}
+
+const GOLDEN_V4 = `*raw
+:WEIR_ZONE - [0:0]
+-A WEIR_ZONE -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: agent connections in a zone of their own" -j CT --zone-orig 1337
+-I OUTPUT 1 -p tcp -m comment --comment "weir: capture" -j WEIR_ZONE
+COMMIT
+*mangle
+:WEIR_MARK_IN - [0:0]
+:WEIR_MARK_OUT - [0:0]
+-A WEIR_MARK_IN -i lo -p tcp -m mark --mark 0x539/0xfff -m conntrack --ctdir ORIGINAL -m comment --comment "weir: remember connections the agent opens to this pod" -j CONNMARK --set-xmark 0x111/0xfff
+-A WEIR_MARK_OUT -p tcp -m mark ! --mark 0x539/0xfff -m connmark --mark 0x111/0xfff -m comment --comment "weir: replies go back to the agent" -j CONNMARK --restore-mark --nfmask 0xfff --ctmask 0xfff
+-I PREROUTING 1 -p tcp -m comment --comment "weir: capture" -j WEIR_MARK_IN
+-I OUTPUT 1 -p tcp -m comment --comment "weir: capture" -j WEIR_MARK_OUT
+COMMIT
+*filter
+:WEIR_GUARD - [0:0]
+-A WEIR_GUARD -p tcp -m tcp --dport 15001 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate DNAT -m comment --comment "weir: outbound port is not for dialling" -j REJECT --reject-with tcp-reset
+-A WEIR_GUARD -p tcp -m tcp --dport 15006 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate DNAT -m comment --comment "weir: inbound port is not for dialling" -j REJECT --reject-with tcp-reset
+-I INPUT 1 -p tcp -m comment --comment "weir: capture" -j WEIR_GUARD
+COMMIT
+*nat
+:WEIR_OUTBOUND - [0:0]
+:WEIR_INBOUND - [0:0]
+-A WEIR_OUTBOUND -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: agent connections pass" -j RETURN
+-A WEIR_OUTBOUND -o lo -p tcp -m comment --comment "weir: calls to itself pass" -j RETURN
+-A WEIR_OUTBOUND -d 127.0.0.0/8 -p tcp -m comment --comment "weir: loopback passes" -j RETURN
+-A WEIR_OUTBOUND -d 10.0.0.0/8 -p tcp -m comment --comment "weir: excluded outbound 10.0.0.0/8" -j RETURN
+-A WEIR_OUTBOUND -p tcp -m tcp --dport 3306 -m comment --comment "weir: excluded outbound port 3306" -j RETURN
+-A WEIR_OUTBOUND -p tcp -m comment --comment "weir: outbound to the agent" -j REDIRECT --to-ports 15001
+-A WEIR_INBOUND -s 169.254.7.127/32 -p tcp -m comment --comment "weir: node probes pass" -j RETURN
+-A WEIR_INBOUND -i lo -p tcp -m comment --comment "weir: calls to itself pass" -j RETURN
+-A WEIR_INBOUND -p tcp -m tcp --dport 15008 -m comment --comment "weir: mesh port is not redirected" -j RETURN
+-A WEIR_INBOUND -p tcp -m tcp --dport 15001 -m comment --comment "weir: outbound port is not redirected" -j RETURN
+-A WEIR_INBOUND -p tcp -m tcp --dport 15006 -m comment --comment "weir: inbound port is not redirected" -j RETURN
+-A WEIR_INBOUND -p tcp -m tcp --dport 9090:9099 -m comment --comment "weir: excluded inbound port 9090:9099" -j RETURN
+-A WEIR_INBOUND -p tcp -m comment --comment "weir: inbound to the agent" -j REDIRECT --to-ports 15006
+-I OUTPUT 1 -p tcp -m comment --comment "weir: capture" -j WEIR_OUTBOUND
+-I PREROUTING 1 -p tcp -m comment --comment "weir: capture" -j WEIR_INBOUND
+COMMIT
+`;
+
+const GOLDEN_V6_NAT = `*nat
+:WEIR_OUTBOUND - [0:0]
+:WEIR_INBOUND - [0:0]
+-A WEIR_OUTBOUND -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: agent connections pass" -j RETURN
+-A WEIR_OUTBOUND -o lo -p tcp -m comment --comment "weir: calls to itself pass" -j RETURN
+-A WEIR_OUTBOUND -d ::1/128 -p tcp -m comment --comment "weir: loopback passes" -j RETURN
+-A WEIR_OUTBOUND -d fe80::/10 -p tcp -m comment --comment "weir: link-local passes" -j RETURN
+-A WEIR_OUTBOUND -d fd00:1::/64 -p tcp -m comment --comment "weir: excluded outbound fd00:1::/64" -j RETURN
+-A WEIR_OUTBOUND -p tcp -m tcp --dport 3306 -m comment --comment "weir: excluded outbound port 3306" -j RETURN
+-A WEIR_OUTBOUND -p tcp -m comment --comment "weir: outbound to the agent" -j REDIRECT --to-ports 15001
+-A WEIR_INBOUND -s fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128 -p tcp -m comment --comment "weir: node probes pass" -j RETURN
+`;
+
+const ANNOTATIONS = {
+  'weir.dev/exclude-outbound-ports': '3306',
+  'weir.dev/exclude-inbound-ports': '9090-9095, 9096-9099',
+  'weir.dev/exclude-outbound-cidrs': '10.0.0.0/8,fd00:1::/64',
+};
+
+/** What iptables-save says after `restore` was applied to an empty namespace. */
+function savedAfter(restore: string): string {
+  return restore
+    .split('COMMIT\n')
+    .map((table) => {
+      const lines = table.split('\n');
+      const jumps = lines
+        .filter((line) => line.startsWith('-I '))
+        .map((line) => line.replace(/^-I (\S+) 1 /, '-A $1 '));
+      return [...lines.filter((line) => !line.startsWith('-I ') && line !== ''), ...jumps].join('\n');
+    })
+    .join('\nCOMMIT\n');
+}
+
+describe('capture plan', () => {
+  test('IPv4: the golden text', () => {
+    assert.equal(captureRestore(planCapture(4, exclusions(ANNOTATIONS)), ''), GOLDEN_V4);
+  });
+
+  test('IPv6: its own addresses, otherwise as IPv4', () => {
+    const text = captureRestore(planCapture(6, exclusions(ANNOTATIONS)), '');
+    assert.ok(text.includes(GOLDEN_V6_NAT), text);
+    const shared = (family: 4 | 6): string =>
+      captureRestore(planCapture(family, exclusions()), '')
+        .split('\n')
+        .filter((line) => !/ -[ds] |fe80/.test(line))
+        .join('\n');
+    assert.equal(shared(6), shared(4));
+  });
+
+  test('routing: rule and route, set and taken back', () => {
+    const { routing } = planCapture(4, exclusions());
+    assert.equal(
+      routingSetup(routing),
+      'link set dev lo up\nroute replace local default dev lo table 100\nrule add fwmark 0x111/0xfff lookup 100 priority 100\n',
+    );
+    assert.equal(
+      routingTeardown(routing),
+      'rule del fwmark 0x111/0xfff lookup 100 priority 100\nroute del local default dev lo table 100\n',
+    );
+  });
+
+  test('every rule has a comment that begins with weir:, and every chain its own jump', () => {
+    for (const family of [4, 6] as const) {
+      const plan = planCapture(family, exclusions(ANNOTATIONS));
+      for (const chain of plan.chains) {
+        assert.match(chain.name, /^WEIR_[A-Z_]{1,23}$/);
+        assert.ok(chain.jump.endsWith(`-j ${chain.name}`));
+        for (const rule of [chain.jump, ...chain.rules]) assert.match(rule, /-m comment --comment "weir: [^"]+"/);
+      }
+    }
+  });
+
+  test('for a fresh namespace, chains are made with -N, which fails where they are already', () => {
+    const text = captureRestoreFresh(planCapture(4, exclusions(ANNOTATIONS)));
+    assert.equal(text, GOLDEN_V4.replaceAll(/^:(WEIR_[A-Z_]+) .*$/gm, '-N $1'));
+  });
+
+  test('applied again, every jump that is there goes out once and comes back once', () => {
+    const plan = planCapture(4, exclusions());
+    const again = captureRestore(plan, savedAfter(captureRestore(plan, '')));
+    assert.equal(again.match(/^-D /gm)?.length, 6);
+    assert.equal(again.match(/^-I /gm)?.length, 6);
+    assert.match(again, /^-D OUTPUT -p tcp -m comment --comment "weir: capture" -j WEIR_OUTBOUND$/m);
+  });
+
+  test('chains of an older version are emptied and taken out, with their jumps; others are not touched', () => {
+    const saved =
+      '*nat\n:OUTPUT ACCEPT [0:0]\n:WEIR_OLD - [3:180]\n:KUBE_X - [0:0]\n-A OUTPUT -j KUBE_X\n-A OUTPUT -p tcp -j WEIR_OLD\n-A WEIR_OLD -j WEIR_OUTBOUND\nCOMMIT\n';
+    const text = captureRestore(planCapture(4, exclusions()), saved);
+    assert.match(text, /^:WEIR_OLD - \[0:0\]$/m);
+    assert.match(text, /^-D OUTPUT -p tcp -j WEIR_OLD$/m);
+    assert.match(text, /^-X WEIR_OLD$/m);
+    assert.doesNotMatch(text, /KUBE/);
+    assert.equal(text.match(/^-D /gm)?.length, 1, 'a rule inside our own chain goes with the chain');
+  });
+
+  test('teardown: nothing to do is null; otherwise nat goes first and every chain goes', () => {
+    assert.equal(captureTeardown('*nat\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n'), null);
+    const text = captureTeardown(savedAfter(captureRestore(planCapture(4, exclusions()), ''))) ?? '';
+    assert.deepEqual(text.match(/^\*.*/gm), ['*nat', '*filter', '*mangle', '*raw']);
+    assert.equal(text.match(/^-X WEIR_/gm)?.length, 6);
+    assert.equal(text.match(/^-D /gm)?.length, 6);
+  });
+});

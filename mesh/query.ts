@@ -21,6 +21,16 @@ export function queryParameterEquals(query: string, name: string, value: string)
   return false;
 }
 
+/** The decoded value of the first parameter of that name; undefined when there is none. */
+export function queryParameter(query: string, name: string): string | undefined {
+  if (query === '') return undefined;
+  for (const piece of query.split('&')) {
+    const nameEnd = nameEndOf(piece, 0, piece.length);
+    if (pieceEquals(piece, 0, nameEnd, name)) return decodeForm(piece.slice(Math.min(nameEnd + 1, piece.length)));
+  }
+  return undefined;
+}
+
 function nameEndOf(query: string, start: number, end: number): number {
   for (let i = start; i < end; i++) if (query.charCodeAt(i) === EQUALS) return i;
   return end;

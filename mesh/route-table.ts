@@ -11,8 +11,9 @@
 import type { Cluster } from './cluster.ts';
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts';
 import type { HeaderMatch, HttpRoute, HttpRouteBackend, HttpRouteMatch, HttpRouteRule } from './model.ts';
-import { queryParameterEquals } from './query.ts';
+import { queryParameter, queryParameterEquals } from './query.ts';
 import type { RequestView } from './request.ts';
+import { compileValueMatch, type ValueMatch } from './value-match.ts';
 
 /** One backend of a rule. `cluster` null: broken reference, answer 500 (Gateway API BackendRef). */
 export interface WeightedCluster {
@@ -46,10 +47,17 @@ export interface RouteMatch {
 /** Finds the cluster of a Service port; null when there is none. */
 export type ClusterLookup = (namespace: string, name: string, port: number) => Cluster | null;
 
+/** `exact` is kept beside its compiled form: most matches are, and comparing costs nothing then. */
+interface NamedMatch {
+  readonly name: string;
+  readonly exact: string | null;
+  readonly match: ValueMatch;
+}
+
 interface Candidate {
   readonly method: string | null;
-  readonly headers: readonly HeaderMatch[];
-  readonly queryParams: readonly HeaderMatch[];
+  readonly headers: readonly NamedMatch[];
+  readonly queryParams: readonly NamedMatch[];
   readonly matchIndex: number;
   readonly result: RouteMatch;
 }
@@ -99,8 +107,8 @@ export class RouteTable {
     matches.forEach((match, matchIndex) => {
       const candidate: Candidate = {
         method: match.method,
-        headers: distinctNames(match.headers.map((header) => ({ ...header, name: header.name.toLowerCase() }))),
-        queryParams: distinctNames(match.queryParams),
+        headers: compileMatches(match.headers.map((header) => ({ ...header, name: header.name.toLowerCase() }))),
+        queryParams: compileMatches(match.queryParams),
         matchIndex,
         result,
       };
@@ -117,8 +125,14 @@ export class RouteTable {
 const ANY_REQUEST: HttpRouteMatch = { path: null, method: null, headers: [], queryParams: [] };
 
 /** "Only the first entry with an equivalent name MUST be considered" (HTTPRouteMatch.headers, .queryParams). */
-function distinctNames(matches: readonly HeaderMatch[]): readonly HeaderMatch[] {
-  return matches.filter((match, i) => matches.findIndex((other) => other.name === match.name) === i);
+function compileMatches(matches: readonly HeaderMatch[]): readonly NamedMatch[] {
+  return matches
+    .filter((match, i) => matches.findIndex((other) => other.name === match.name) === i)
+    .map(({ name, type, value }) => ({
+      name,
+      exact: type === 'exact' ? value : null,
+      match: compileValueMatch(type, value),
+    }));
 }
 
 function compileRule(route: HttpRoute, rule: HttpRouteRule, ruleIndex: number, clusterOf: ClusterLookup): RouteMatch {
@@ -182,24 +196,27 @@ function predicatesHold(candidate: Candidate, request: RequestView): boolean {
   if (candidate.method !== null && candidate.method !== request.method) return false;
   const headers = candidate.headers;
   for (let i = 0; i < headers.length; i++) {
-    if (!headerEquals(request, headers[i] as HeaderMatch)) return false;
+    if (!headerMatches(request, headers[i] as NamedMatch)) return false;
   }
   const params = candidate.queryParams;
   for (let i = 0; i < params.length; i++) {
-    const param = params[i] as HeaderMatch;
-    if (!queryParameterEquals(request.query, param.name, param.value)) return false;
+    if (!parameterMatches(request.query, params[i] as NamedMatch)) return false;
   }
   return true;
 }
 
-/** A repeated header matches when the joined value or any one of its values equals (semantics.md: judged per value). */
-function headerEquals(request: RequestView, match: HeaderMatch): boolean {
-  const value = request.header(match.name);
+/** A repeated header matches when the joined value or any one of its values does (semantics.md: judged per value). */
+function headerMatches(request: RequestView, { name, exact, match }: NamedMatch): boolean {
+  const value = request.header(name);
   if (value === undefined) return false;
-  if (value === match.value) return true;
-  return (
-    value.length > match.value.length && value.includes(', ') && request.headerValues(match.name).includes(match.value)
-  );
+  if (value === exact || (exact === null && match.test(value))) return true;
+  return value.includes(', ') && request.headerValues(name).some((one) => match.test(one));
+}
+
+function parameterMatches(query: string, { name, exact, match }: NamedMatch): boolean {
+  if (exact !== null) return queryParameterEquals(query, name, exact);
+  const value = queryParameter(query, name);
+  return value !== undefined && match.test(value);
 }
 
 /** Deepest node first: the longest prefix that also satisfies the other predicates wins. `at`: octets consumed so far. */

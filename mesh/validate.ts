@@ -11,6 +11,7 @@ import { canonicalIp, parseCidr } from './ip.ts';
 import type { MeshKind, ResourceKey } from './model.ts';
 import { normalisePath } from './path.ts';
 import { compilePathTemplate, isPathTemplate } from './path-template.ts';
+import { regexRefusal } from './value-match.ts';
 
 /** Answers null, or what is wrong with `value`, which stands in field `at`. */
 type Check = (value: unknown, at: string) => string | null;
@@ -185,8 +186,14 @@ const policyPath: Check = (value, at) => {
 const method: Check = (value, at) =>
   typeof value === 'string' && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value) ? null : fault(at, value, 'is not a method');
 
-const matchType: Check = (value, at) =>
-  value === 'regex' ? `${at}: regex is not supported yet: use exact` : oneOf('exact')(value, at);
+const matchType = oneOf('exact', 'regex');
+
+/** The value of a match whose type is regex must compile; run after the fields' own checks. */
+const regexCompiles: Check = (match, at) => {
+  const { type, value } = match as { readonly type: string; readonly value: string };
+  const refusal = type === 'regex' ? regexRefusal(value) : null;
+  return refusal === null ? null : fault(`${at}.value`, value, refusal);
+};
 
 const matchedHeader: Check = (value, at) =>
   typeof value === 'string' && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value)
@@ -219,8 +226,8 @@ const headerModifier = closed({
 const routeMatch = closed({
   path: orNull(closed({ type: oneOf('exact', 'prefix'), value: requestPath })),
   method: orNull(method),
-  headers: list(closed({ name: matchedHeader, type: matchType, value: anyText })),
-  queryParams: list(closed({ name: text, type: matchType, value: anyText })),
+  headers: list(closed({ name: matchedHeader, type: matchType, value: anyText }, regexCompiles)),
+  queryParams: list(closed({ name: text, type: matchType, value: anyText }, regexCompiles)),
 });
 
 const routeRule = closed({

@@ -1,0 +1,197 @@
+/**
+ * The documents of the admin API, as the agent sends them and the command line reads them. Field names are an interface: they
+ * are added to, never renamed. Times are ISO 8601, durations ms, sizes bytes.
+ */
+import type { AuthorizationPolicy, HttpRoute, ServicePort } from '../../mesh/model.ts';
+import type { AccessLogMode, ConnectionInfo, Labels, LogLevel } from '../ipc/messages.ts';
+
+/** Every answer names its node in this header, so that a client of several agents can tell them apart. */
+export const NODE_HEADER = 'x-weir-node';
+
+export interface ApiError {
+  readonly error: { readonly code: string; readonly message: string };
+}
+
+export interface ControllerDocument {
+  readonly address: string;
+  readonly connected: boolean;
+  /** Since when it is (not) connected; null before the first attempt ended. */
+  readonly since: string | null;
+  readonly lastError: string | null;
+  /** The controller's version of the configuration applied last; '' before the first. */
+  readonly version: string;
+  readonly nacks: readonly { readonly resource: string; readonly error: string; readonly version: string }[];
+}
+
+export interface WorkerDocument {
+  readonly worker: number;
+  readonly pid: number;
+  readonly state: string;
+  readonly restarts: number;
+  readonly cpuMs: number | null;
+  readonly rssBytes: number | null;
+  /** Proportional share of memory: add these up, not rssBytes, for the whole agent. */
+  readonly pssBytes: number | null;
+  readonly lastExit: string | null;
+}
+
+/** GET /status */
+export interface StatusDocument {
+  readonly node: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly uptimeMs: number;
+  readonly ready: boolean;
+  /** Why it is not ready; empty when it is. */
+  readonly notReady: readonly string[];
+  readonly trustDomain: string;
+  readonly controller: ControllerDocument;
+  readonly workers: readonly WorkerDocument[];
+  readonly supervisor: {
+    readonly cpuMs: number | null;
+    readonly rssBytes: number | null;
+    readonly pssBytes: number | null;
+  };
+  readonly pods: { readonly count: number; readonly captured: number; readonly unhealthy: number };
+  readonly mesh: {
+    readonly workloads: number;
+    readonly services: number;
+    readonly httpRoutes: number;
+    readonly authorizationPolicies: number;
+  };
+  /** When the configuration last changed, and where it is kept for the next start. */
+  readonly snapshot: { readonly path: string; readonly savedAt: string | null; readonly ageMs: number | null };
+  /** Which iptables programs work here; null before the first pod. */
+  readonly iptables: { readonly backend: string | null };
+  /** Bounds that were reached, by name; only those above zero. */
+  readonly bounds: Readonly<Record<string, number>>;
+  readonly logLevel: LogLevel;
+  readonly accessLog: AccessLogMode;
+  /** Newest last. */
+  readonly errors: readonly { readonly time: string; readonly message: string }[];
+}
+
+/** GET /pods */
+export interface PodDocument {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly serviceAccount: string;
+  /** As Istio's `principals` are written. */
+  readonly principal: string;
+  readonly addresses: readonly string[];
+  /** The Deployment or the like; '' when the controller has not said. */
+  readonly workload: string;
+  readonly captured: boolean;
+  /** What is wrong; null when captured. */
+  readonly problem: string | null;
+  readonly index: number;
+  readonly netns: string;
+  readonly enrolledAt: string;
+  readonly cpuMs: number;
+  readonly connections: number;
+  readonly requests: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** GET /services */
+export interface ServiceDocument {
+  readonly namespace: string;
+  readonly name: string;
+  readonly hostname: string;
+  readonly addresses: readonly string[];
+  readonly ports: readonly ServicePort[];
+  readonly endpoints: { readonly ready: number; readonly total: number };
+  /** `namespace/name` of the routes attached to it. */
+  readonly routes: readonly string[];
+}
+
+/** GET /routes: the resource as the agent holds it. */
+export type RouteDocument = Omit<HttpRoute, 'kind'>;
+
+/** GET /policies: the resource as the agent holds it, and the pods of this node in its scope. */
+export interface PolicyDocument extends Omit<AuthorizationPolicy, 'kind'> {
+  readonly appliesTo: readonly string[];
+}
+
+/** GET /connections */
+export interface ConnectionsDocument {
+  readonly connections: readonly ConnectionInfo[];
+  /** True: there are more than the answer carries, or a worker did not answer. */
+  readonly truncated: boolean;
+}
+
+export interface HttpStatsDocument {
+  readonly labels: Labels;
+  readonly requests: number;
+  readonly durationSumMs: number;
+  /** Estimated from the buckets; null without requests. */
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+}
+
+export interface TcpStatsDocument {
+  readonly labels: Labels;
+  readonly opened: number;
+  readonly closed: number;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+export interface PodStatsDocument {
+  readonly namespace: string;
+  readonly name: string;
+  readonly cpuMs: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly requests: number;
+  readonly connections: number;
+  readonly connectionsOpened: number;
+  readonly refused: number;
+}
+
+/** GET /stats */
+export interface StatsDocument {
+  readonly node: string;
+  readonly http: readonly HttpStatsDocument[];
+  readonly tcp: readonly TcpStatsDocument[];
+  readonly pods: readonly PodStatsDocument[];
+  readonly bounds: Readonly<Record<string, number>>;
+  readonly events: Readonly<Record<string, number>>;
+}
+
+/** POST /capture/verify?pod=namespace/name */
+export interface VerifyDocument {
+  readonly namespace: string;
+  readonly name: string;
+  readonly ok: boolean;
+  readonly checks: readonly VerifyCheck[];
+}
+
+export interface VerifyCheck {
+  /** e.g. `outbound v4`, `rules` */
+  readonly check: string;
+  readonly ok: boolean;
+  /** Not applicable, e.g. the pod has no IPv6 address; counts as ok. */
+  readonly skipped: boolean;
+  readonly detail: string;
+}
+
+/** GET and PUT /log-level */
+export interface LogLevelDocument {
+  readonly level: LogLevel;
+}
+
+/** GET and PUT /access-log */
+export interface AccessLogDocument {
+  readonly mode: AccessLogMode;
+}
+
+/** GET /access-log/tail?lines=N */
+export interface AccessLogTailDocument {
+  readonly lines: readonly string[];
+}

@@ -1,0 +1,190 @@
+/** `weir pods`, `weir services`, `weir routes`, `weir policies`: the mesh as this node's agent holds it. */
+import type { Command } from 'commander';
+import type { Column } from '../../cli/output.ts';
+import type { HeaderMatch, HttpRouteMatch, HttpRouteRule } from '../../mesh/model.ts';
+import type { PodDocument, PolicyDocument, RouteDocument, ServiceDocument } from '../admin/api.ts';
+import type { AgentAnswers } from './agent-client.ts';
+import { addCommonOptions, ask, type CommonOptions, describe, type NodeRow, printRows } from './command-options.ts';
+import { formatBytes, formatDuration, shortList, truncate } from './format.ts';
+
+interface NamespacedOptions extends CommonOptions {
+  readonly namespace?: string;
+}
+
+/** The rows of all agents, each with its node first, of one namespace when asked. */
+function withNode<Row extends { readonly namespace: string }>(
+  answers: AgentAnswers<readonly Row[]>,
+  namespace: string | undefined,
+): (Row & NodeRow)[] {
+  return answers.answers.flatMap(({ node, body }) =>
+    body.filter((row) => namespace === undefined || row.namespace === namespace).map((row) => ({ node, ...row })),
+  );
+}
+
+const POD_COLUMNS: readonly Column<PodDocument>[] = [
+  { header: 'namespace', value: (pod) => pod.namespace },
+  { header: 'pod', value: (pod) => truncate(pod.name, 40) },
+  { header: 'addresses', value: (pod) => shortList(pod.addresses, 1) },
+  { header: 'captured', value: (pod) => (pod.captured ? 'yes' : 'NO') },
+  { header: 'conns', value: (pod) => pod.connections, align: 'right' },
+  { header: 'requests', value: (pod) => pod.requests, align: 'right' },
+  { header: 'in', value: (pod) => formatBytes(pod.bytesIn), align: 'right' },
+  { header: 'out', value: (pod) => formatBytes(pod.bytesOut), align: 'right' },
+  { header: 'cpu', value: (pod) => formatDuration(pod.cpuMs), align: 'right' },
+  { header: 'problem', value: (pod) => (pod.problem === null ? null : truncate(pod.problem, 60)) },
+];
+
+const SERVICE_COLUMNS: readonly Column<ServiceDocument>[] = [
+  { header: 'namespace', value: (service) => service.namespace },
+  { header: 'service', value: (service) => service.name },
+  { header: 'addresses', value: (service) => shortList(service.addresses, 1) || 'headless' },
+  {
+    header: 'ports',
+    value: (service) =>
+      shortList(
+        service.ports.map(({ port, protocol }) => `${port}/${protocol}`),
+        3,
+      ),
+  },
+  { header: 'endpoints', value: ({ endpoints }) => `${endpoints.ready}/${endpoints.total}` },
+  { header: 'routes', value: (service) => shortList(service.routes, 2) },
+];
+
+/** `GET /api/* header(user-agent~.*Firefox.*)`: one match of a rule, as short as it can be told. */
+export function describeMatch(match: HttpRouteMatch): string {
+  const parts: string[] = [];
+  if (match.method !== null) parts.push(match.method);
+  const { path } = match;
+  if (path !== null) parts.push(path.type === 'exact' ? path.value : `${path.value.replace(/\/$/, '')}/*`);
+  for (const header of match.headers) parts.push(`header(${describeField(header)})`);
+  for (const param of match.queryParams) parts.push(`query(${describeField(param)})`);
+  return parts.join(' ') || 'any';
+}
+
+function describeField({ name, type, value }: HeaderMatch): string {
+  return type === 'exact' ? `${name}=${value}` : `${name}~${value}`;
+}
+
+/** `echo-v1:80 90%, echo-v2:80 10%`; a backend that does not resolve is marked. */
+export function describeBackends(rule: HttpRouteRule, namespace: string): string {
+  const total = rule.backends.reduce((sum, backend) => sum + backend.weight, 0);
+  const told = rule.backends.map((backend) => {
+    const name = backend.namespace === namespace ? backend.name : `${backend.name}.${backend.namespace}`;
+    const share =
+      rule.backends.length > 1 ? ` ${total === 0 ? 0 : Math.round((backend.weight * 1000) / total) / 10}%` : '';
+    return `${name}:${backend.port}${share}${backend.valid ? '' : ' (invalid)'}`;
+  });
+  return told.join(', ') || 'none (500)';
+}
+
+interface RuleRow extends NodeRow {
+  readonly namespace: string;
+  readonly name: string;
+  readonly parents: string;
+  readonly match: string;
+  readonly backends: string;
+}
+
+/** A route as rows of its rules and their matches, in the order they are written. */
+function ruleRows(route: RouteDocument & NodeRow): RuleRow[] {
+  const parents = route.parents.map(
+    (parent) => `${parent.name}.${parent.namespace}${parent.port === null ? '' : `:${parent.port}`}`,
+  );
+  return route.rules.map((rule) => ({
+    node: route.node,
+    namespace: route.namespace,
+    name: route.name,
+    parents: shortList(parents, 1),
+    match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeMatch).join(' | '),
+    backends: describeBackends(rule, route.namespace),
+  }));
+}
+
+const RULE_COLUMNS: readonly Column<RuleRow>[] = [
+  { header: 'namespace', value: (row) => row.namespace },
+  { header: 'route', value: (row) => row.name },
+  { header: 'service', value: (row) => row.parents },
+  { header: 'match', value: (row) => truncate(row.match, 40) },
+  { header: 'backends', value: (row) => truncate(row.backends, 50) },
+];
+
+/** Whose traffic a policy judges. */
+export function describeScope(policy: PolicyDocument): string {
+  const where = policy.meshWide ? 'mesh' : 'namespace';
+  if (policy.targetServices.length > 0) return `services ${shortList(policy.targetServices, 2)}`;
+  const labels = Object.entries(policy.selector ?? {}).map(([name, value]) => `${name}=${value}`);
+  return labels.length === 0 ? where : `${where}: ${labels.join(',')}`;
+}
+
+const POLICY_COLUMNS: readonly Column<PolicyDocument>[] = [
+  { header: 'namespace', value: (policy) => policy.namespace },
+  { header: 'policy', value: (policy) => policy.name },
+  { header: 'action', value: (policy) => policy.action },
+  { header: 'scope', value: (policy) => truncate(describeScope(policy), 40) },
+  { header: 'rules', value: (policy) => policy.rules.length, align: 'right' },
+  { header: 'pods here', value: (policy) => policy.appliesTo.length, align: 'right' },
+];
+
+async function pods(options: NamespacedOptions): Promise<void> {
+  const answers = await ask<readonly PodDocument[]>(options, 'GET', '/pods');
+  await printRows(options, answers, withNode(answers, options.namespace), POD_COLUMNS, 'no pod is enrolled');
+}
+
+async function services(options: NamespacedOptions): Promise<void> {
+  const answers = await ask<readonly ServiceDocument[]>(options, 'GET', '/services');
+  await printRows(options, answers, withNode(answers, options.namespace), SERVICE_COLUMNS, 'no services');
+}
+
+async function routes(options: NamespacedOptions): Promise<void> {
+  const answers = await ask<readonly RouteDocument[]>(options, 'GET', '/routes');
+  const documents = withNode(answers, options.namespace);
+  await printRows(options, answers, documents.flatMap(ruleRows), RULE_COLUMNS, 'no routes', documents);
+}
+
+async function policies(options: NamespacedOptions): Promise<void> {
+  const answers = await ask<readonly PolicyDocument[]>(options, 'GET', '/policies');
+  await printRows(options, answers, withNode(answers, options.namespace), POLICY_COLUMNS, 'no policies');
+}
+
+function register(
+  program: Command,
+  name: string,
+  description: string,
+  examples: readonly string[],
+  action: (options: NamespacedOptions) => Promise<void>,
+): void {
+  const command = program.command(name).description(description);
+  command.option('-n, --namespace <name>', 'only this namespace');
+  describe(addCommonOptions(command), examples).action(action);
+}
+
+export function registerMeshCommands(program: Command): void {
+  register(
+    program,
+    'pods',
+    'the pods of the node that are captured, and their traffic',
+    ['weir pods', 'weir pods -n shop -o json'],
+    pods,
+  );
+  register(
+    program,
+    'services',
+    'the services the agent knows, their endpoints (ready/all) and routes',
+    ['weir services', "weir services -o json | jq '.[] | select(.endpoints.ready == 0)'"],
+    services,
+  );
+  register(
+    program,
+    'routes',
+    'the HTTP routes the agent applies, one line per rule',
+    ['weir routes', 'weir routes -o yaml'],
+    routes,
+  );
+  register(
+    program,
+    'policies',
+    'the authorization policies the agent enforces, and the pods here in their scope',
+    ['weir policies', 'weir policies -n shop -o yaml'],
+    policies,
+  );
+}

@@ -1,0 +1,31 @@
+/** What an agent is started with; agent/cli/agent-command.ts makes it from flags. */
+import type { AccessLogMode, LogLevel } from '../ipc/messages.ts';
+
+export interface ControllerTls {
+  readonly caFile: string;
+  readonly certFile: string | null;
+  readonly keyFile: string | null;
+}
+
+export interface AgentOptions {
+  /** This node's name in Kubernetes. */
+  readonly node: string;
+  /** agent.sock and cni.sock are made here. */
+  readonly runDir: string;
+  /** pods.json and snapshot.json are kept here. */
+  readonly stateDir: string;
+  /** gRPC target of the controller: `unix:PATH` or `host:port`. */
+  readonly controller: string;
+  readonly controllerTls: ControllerTls | null;
+  readonly workers: number;
+  readonly trustDomain: string;
+  readonly accessLog: AccessLogMode;
+  /** null: stdout. */
+  readonly accessLogFile: string | null;
+  readonly logLevel: LogLevel;
+  /** Where /metrics and /healthz are served over TCP; null: only on the unix socket. */
+  readonly metricsListen: { readonly host: string; readonly port: number } | null;
+  /** The node's network namespace. */
+  readonly hostNetns: string;
+  readonly excludeNamespaces: readonly string[];
+}

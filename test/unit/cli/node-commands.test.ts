@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PolicyDocument, StatsDocument, StatusDocument } from '../../../agent/admin/api.ts';
+import { agentOptions, parseListen } from '../../../agent/cli/agent-command.ts';
+import { describeBackends, describeMatch, describeScope } from '../../../agent/cli/mesh-commands.ts';
+import { parsePodName } from '../../../agent/cli/pod-name.ts';
+import { remarks } from '../../../agent/cli/status-command.ts';
+import { statsText } from '../../../agent/cli/traffic-commands.ts';
+import type { HttpRouteBackend, HttpRouteMatch } from '../../../mesh/model.ts';
+
+const ANY: HttpRouteMatch = { path: null, method: null, headers: [], queryParams: [] };
+
+test('a match is told in one line', () => {
+  assert.equal(describeMatch(ANY), 'any');
+  assert.equal(describeMatch({ ...ANY, path: { type: 'prefix', value: '/' } }), '/*');
+  assert.equal(
+    describeMatch({
+      path: { type: 'exact', value: '/a' },
+      method: 'GET',
+      headers: [{ name: 'user-agent', type: 'regex', value: '.*Firefox.*' }],
+      queryParams: [{ name: 'v', type: 'exact', value: '2' }],
+    }),
+    'GET /a header(user-agent~.*Firefox.*) query(v=2)',
+  );
+});
+
+function backend(name: string, weight: number, change: Partial<HttpRouteBackend> = {}): HttpRouteBackend {
+  return { namespace: 'shop', name, port: 80, weight, filters: [], valid: true, ...change };
+}
+
+test('backends are told with their share, and what is broken about them', () => {
+  const told = (...backends: HttpRouteBackend[]): string =>
+    describeBackends({ name: null, matches: [], filters: [], backends }, 'shop');
+  assert.equal(told(backend('web', 1)), 'web:80');
+  assert.equal(told(backend('a', 90), backend('b', 10)), 'a:80 90%, b:80 10%');
+  assert.equal(told(backend('a', 2), backend('b', 1)), 'a:80 66.7%, b:80 33.3%');
+  assert.equal(told(backend('a', 0), backend('b', 0)), 'a:80 0%, b:80 0%');
+  assert.equal(told(backend('a', 1, { namespace: 'bank', valid: false })), 'a.bank:80 (invalid)');
+  assert.equal(told(), 'none (500)');
+});
+
+test('the scope of a policy', () => {
+  const policy: PolicyDocument = {
+    namespace: 'shop',
+    name: 'p',
+    action: 'DENY',
+    meshWide: false,
+    selector: null,
+    targetServices: [],
+    rules: [],
+    appliesTo: [],
+  };
+  assert.equal(describeScope(policy), 'namespace');
+  assert.equal(describeScope({ ...policy, meshWide: true }), 'mesh');
+  assert.equal(describeScope({ ...policy, selector: { app: 'web', tier: 'x' } }), 'namespace: app=web,tier=x');
+  assert.equal(
+    describeScope({ ...policy, targetServices: ['shop/a', 'shop/b', 'shop/c'] }),
+    'services shop/a, shop/b +1',
+  );
+});
+
+test('a pod is named as people write it, dots in its name included', () => {
+  assert.ok(parsePodName('web-0')('shop/web-0'));
+  assert.ok(parsePodName('web-0.shop')('shop/web-0'));
+  assert.ok(parsePodName('shop/web-0')('shop/web-0'));
+  assert.ok(parsePodName('web.v1.shop')('shop/web.v1'));
+  assert.ok(!parsePodName('web-0.bank')('shop/web-0'));
+  assert.ok(!parsePodName('bank/web-0')('shop/web-0'));
+  assert.throws(() => parsePodName(''), /write NAME, NAME\.NAMESPACE or NAMESPACE\/NAME/);
+  assert.throws(() => parsePodName('/web'), /write NAME/);
+});
+
+const STATUS: StatusDocument = {
+  node: 'node-1',
+  version: '0.1.0',
+  pid: 1,
+  startedAt: '2025-01-01T00:00:00.000Z',
+  uptimeMs: 1_000,
+  ready: true,
+  notReady: [],
+  trustDomain: 'cluster.local',
+  controller: { address: 'c:15012', connected: true, since: null, lastError: null, version: '7', nacks: [] },
+  workers: [{ worker: 0, pid: 2, state: 'serving', restarts: 0, cpuMs: 1, rssBytes: 1, pssBytes: 1, lastExit: null }],
+  supervisor: { cpuMs: 1, rssBytes: 1, pssBytes: 1 },
+  pods: { count: 1, captured: 1, unhealthy: 0 },
+  mesh: { workloads: 1, services: 1, httpRoutes: 0, authorizationPolicies: 0 },
+  snapshot: { path: '/s', savedAt: null, ageMs: 120_000 },
+  iptables: { backend: 'iptables-nft' },
+  bounds: {},
+  logLevel: 'info',
+  accessLog: 'errors',
+  errors: [],
+};
+
+test('an agent that is well needs no remark', () => assert.deepEqual(remarks(STATUS), []));
+
+test('everything that needs attention is remarked on', () => {
+  const lines = remarks({
+    ...STATUS,
+    notReady: ['no worker serves'],
+    controller: {
+      ...STATUS.controller,
+      connected: false,
+      lastError: 'refused',
+      nacks: [{ resource: 'httpRoute shop/split', error: 'bad', version: '8' }],
+    },
+    workers: [
+      {
+        worker: 0,
+        pid: 0,
+        state: 'down',
+        restarts: 2,
+        cpuMs: null,
+        rssBytes: null,
+        pssBytes: null,
+        lastExit: 'exit code 1',
+      },
+    ],
+    pods: { count: 2, captured: 1, unhealthy: 1 },
+    bounds: { headBytesMax: 3 },
+    errors: [{ time: 'now', message: 'oops' }],
+  });
+  const text = lines.join('\n');
+  for (const part of [
+    /^no worker serves$/m,
+    /controller c:15012 is away: refused \(stored configuration: 2m old\)/,
+    /refused from the controller: httpRoute shop\/split: bad/,
+    /1 pod\(s\) not captured as they should be: weir pods/,
+    /worker 0 restarted 2 time\(s\); last: exit code 1/,
+    /bound headBytesMax was reached 3 time\(s\)/,
+    /now oops/,
+  ]) {
+    assert.match(text, part);
+  }
+});
+
+test('statistics without anything to say, and with each part', () => {
+  const empty: StatsDocument = { node: 'node-1', http: [], tcp: [], pods: [], bounds: {}, events: {} };
+  assert.equal(statsText(empty), 'nothing was counted yet\n');
+  const labels = {
+    reporter: 'source',
+    source_workload: 'client',
+    source_workload_namespace: 'shop',
+    destination_workload: 'unknown',
+    destination_service_name: 'web',
+    response_code: '503',
+  };
+  const text = statsText({
+    ...empty,
+    http: [{ labels, requests: 5, durationSumMs: 1, p50Ms: 0.4, p99Ms: null, requestBytes: 10, responseBytes: 2_048 }],
+    bounds: { headBytesMax: 1 },
+  });
+  assert.match(text, /client\.shop +web +source +503 +5 +0\.4ms +- +10B +2\.0KiB/);
+  assert.match(text, /Bounds that were reached\nNAME +COUNT\nheadBytesMax +1/);
+  for (const line of text.split('\n')) assert.ok(line.length <= 120, line);
+});
+
+test('an address to listen on', () => {
+  assert.deepEqual(parseListen('127.0.0.1:15020'), { host: '127.0.0.1', port: 15_020 });
+  assert.deepEqual(parseListen('[::1]:0'), { host: '::1', port: 0 });
+  assert.deepEqual(parseListen(':15020'), { host: '::', port: 15_020 });
+  for (const bad of ['15020', 'host:', 'host:70000', '::1:80', 'a:b']) {
+    assert.throws(() => parseListen(bad), /write HOST:PORT/, bad);
+  }
+});
+
+const FLAGS = {
+  node: 'n',
+  runDir: '/r',
+  stateDir: '/s',
+  controller: 'c:1',
+  workers: 1,
+  trustDomain: 'cluster.local',
+  accessLog: 'off',
+  logLevel: 'info',
+  hostNetns: '/proc/self/ns/net',
+  excludeNamespaces: [],
+} as const;
+
+test('agent flags that do not fit together are refused with the remedy', () => {
+  assert.equal(agentOptions(FLAGS).controllerTls, null);
+  assert.deepEqual(agentOptions({ ...FLAGS, controllerCa: 'ca' }).controllerTls, {
+    caFile: 'ca',
+    certFile: null,
+    keyFile: null,
+  });
+  assert.throws(() => agentOptions({ ...FLAGS, node: '' }), /--node is missing: .* NODE_NAME/);
+  assert.throws(() => agentOptions({ ...FLAGS, controller: '' }), /--controller is missing/);
+  assert.throws(() => agentOptions({ ...FLAGS, controllerCert: 'c' }), /belong together/);
+  assert.throws(() => agentOptions({ ...FLAGS, controllerCert: 'c', controllerKey: 'k' }), /needs --controller-ca/);
+});

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseWorkerMessage } from '../../../agent/supervisor/worker-message.ts';
+
+function parse(value: unknown): ReturnType<typeof parseWorkerMessage> {
+  return parseWorkerMessage(Buffer.from(JSON.stringify(value)));
+}
+
+const pod = {
+  index: 1,
+  namespace: 'shop',
+  name: 'checkout-1',
+  cpuMs: 1.5,
+  bytesIn: 1,
+  bytesOut: 2,
+  requests: 3,
+  connectionsOpened: 4,
+  connectionsActive: 1,
+  refused: 0,
+};
+const stats = { worker: 0, pid: 9, http: [], tcp: [], pods: [pod], bounds: { headBytesMax: 1 }, counters: {} };
+
+const VALID: readonly unknown[] = [
+  { type: 'ready', pid: 7 },
+  { type: 'podListening', index: 1, error: null },
+  { type: 'podListening', index: 1, error: 'EADDRINUSE' },
+  { type: 'podGone', index: 1 },
+  { type: 'meshApplied', sequence: 3, error: null },
+  { type: 'stats', id: 1, stats },
+  { type: 'connections', id: 1, connections: [], truncated: false },
+  { type: 'log', level: 'warn', message: 'text', fields: { pod: 'shop/checkout-1' } },
+];
+
+for (const message of VALID) {
+  test(`accepted: ${JSON.stringify(message).slice(0, 60)}`, () => {
+    const parsed = parse(message);
+    assert.ok(parsed.ok, JSON.stringify(parsed));
+    assert.deepEqual(parsed.message, message);
+  });
+}
+
+const REFUSED: readonly (readonly [unknown, RegExp])[] = [
+  [null, /message is not an object/],
+  [[], /message is not an object/],
+  [{ type: 'reboot' }, /type "reboot" is unknown/],
+  [{ type: 'toString' }, /type "toString" is unknown/],
+  [{}, /unknown/],
+  [{ type: 'ready', pid: '7' }, /ready\.pid is not an integer/],
+  [{ type: 'ready', pid: -1 }, /ready\.pid/],
+  [{ type: 'podListening', index: 1.5, error: null }, /podListening\.index is not an integer/],
+  [{ type: 'podListening', index: 1, error: 5 }, /podListening\.error is not a string/],
+  [{ type: 'meshApplied', sequence: null, error: null }, /meshApplied\.sequence/],
+  [{ type: 'stats', id: 1, stats: { ...stats, pods: [{ ...pod, cpuMs: null }] } }, /stats\.stats\.pods\[0\]\.cpuMs/],
+  [
+    { type: 'stats', id: 1, stats: { ...stats, bounds: { headBytesMax: 'many' } } },
+    /stats\.stats\.bounds\.headBytesMax/,
+  ],
+  [{ type: 'connections', id: 1, connections: [{}], truncated: false }, /connections\.connections\[0\]\.worker/],
+  [{ type: 'log', level: 'fatal', message: '', fields: {} }, /log\.level is not one of debug, info, warn, error/],
+];
+
+for (const [message, reason] of REFUSED) {
+  test(`refused: ${JSON.stringify(message).slice(0, 60)}`, () => {
+    const parsed = parse(message);
+    assert.ok(!parsed.ok);
+    assert.match(parsed.reason, reason);
+  });
+}
+
+test('no bytes make the parser throw', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      assert.equal(parseWorkerMessage(Buffer.from(bytes)).ok, false);
+    }),
+  );
+  fc.assert(fc.property(fc.jsonValue(), (value) => void parse(value)));
+});

@@ -1,0 +1,189 @@
+/**
+ * Runs one test file in a process of its own and says what became of it. Nothing counts as success by silence: a file that
+ * throws while it is loaded, registers no test, exits early or never ends has failed.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { TestFile } from './discover.ts';
+import type { ReportLine } from './reporter.ts';
+
+export interface Failure {
+  readonly test: string;
+  readonly error: string;
+}
+
+export interface FileResult {
+  readonly file: TestFile;
+  readonly passed: number;
+  readonly skipped: number;
+  readonly failures: readonly Failure[];
+  /** The last of what the process printed; shown when it failed. */
+  readonly output: string;
+  readonly seconds: number;
+}
+
+interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly timedOut: boolean;
+  readonly output: string;
+}
+
+const OUTPUT_CHARACTERS_MAX = 8_000;
+/** From SIGTERM to SIGKILL: a sandbox needs a moment to remove what it made. */
+const GRACE_MS = 5_000;
+const running = new Set<ChildProcess>();
+
+/** Ends every test process that is still there; for an interrupted run. */
+export function killAll(): void {
+  for (const child of running) signalGroup(child, 'SIGKILL');
+}
+
+/** Runs `file`; resolves always. After `timeoutMs` its whole process group is ended and the file has failed. */
+export async function runFile(file: TestFile, root: string, timeoutMs: number): Promise<FileResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-test-'));
+  const reportPath = join(folder, 'report');
+  const started = performance.now();
+  try {
+    const ending = await runProcess(commandOf(file, reportPath), root, timeoutMs);
+    return resultOf(file, readReport(reportPath), ending, timeoutMs, (performance.now() - started) / 1000);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function commandOf(file: TestFile, reportPath: string): readonly string[] {
+  const node = [
+    process.execPath,
+    '--import',
+    import.meta.resolve('tsx'),
+    `--test-reporter=${fileURLToPath(new URL('reporter.ts', import.meta.url))}`,
+    `--test-reporter-destination=${reportPath}`,
+    file.path,
+  ];
+  if (file.group !== 'netns') return node;
+  // Namespaces of its own for each file, as root too: whatever it does to interfaces and rules ends with it.
+  const inside = 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"';
+  return ['unshare', '-Urnmpf', '--kill-child', '--mount-proc', 'sh', '-c', inside, 'sh', ...node];
+}
+
+function runProcess(command: readonly string[], root: string, timeoutMs: number): Promise<Ending> {
+  const [program = '', ...args] = command;
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    running.add(child);
+    let output = '';
+    const keep = (chunk: Buffer): void => {
+      output = (output + chunk.toString('utf8')).slice(-OUTPUT_CHARACTERS_MAX);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    let timedOut = false;
+    const watchdog = setTimeout(() => {
+      timedOut = true;
+      signalGroup(child, 'SIGTERM');
+      setTimeout(() => signalGroup(child, 'SIGKILL'), GRACE_MS).unref();
+    }, timeoutMs);
+    const finish = (code: number | null, signal: NodeJS.Signals | null): void => {
+      if (!running.delete(child)) return;
+      clearTimeout(watchdog);
+      // What a test left running would disturb the next one, and holds the pipes open.
+      signalGroup(child, 'SIGKILL');
+      child.stdout.destroy();
+      child.stderr.destroy();
+      resolve({ code, signal, timedOut, output });
+    };
+    child.on('error', (error) => {
+      output += `${error.message}\n`;
+      finish(127, null);
+    });
+    // `close` waits for the pipes, which a forgotten grandchild may hold: give it a moment, no more.
+    child.on('exit', (code, signal) => {
+      const late = setTimeout(() => finish(code, signal), 1_000);
+      child.on('close', () => {
+        clearTimeout(late);
+        finish(code, signal);
+      });
+    });
+  });
+}
+
+function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function readReport(path: string): ReportLine[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  // A killed process may have left half a line at the end.
+  const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as ReportLine);
+}
+
+function resultOf(
+  file: TestFile,
+  lines: readonly ReportLine[],
+  ending: Ending,
+  timeoutMs: number,
+  seconds: number,
+): FileResult {
+  const failures: Failure[] = [];
+  let passed = 0;
+  let skipped = 0;
+  for (const line of lines) {
+    if (line.type === 'pass') passed += 1;
+    else if (line.type === 'skip') skipped += 1;
+    else if (line.type === 'fail') failures.push({ test: line.name, error: line.error });
+  }
+  const verdict = verdictOn(file, lines, ending, timeoutMs, passed + skipped + failures.length);
+  // An ordinary failing test also exits non-zero; that is not a failure of its own.
+  if (verdict !== null && (failures.length === 0 || ending.timedOut)) failures.push(verdict);
+  return { file, passed, skipped, failures, output: ending.output, seconds };
+}
+
+/** What is wrong with the file as a whole; null when nothing is. */
+function verdictOn(
+  file: TestFile,
+  lines: readonly ReportLine[],
+  ending: Ending,
+  timeoutMs: number,
+  tests: number,
+): Failure | null {
+  const problem = (error: string): Failure => ({ test: '(the file)', error });
+  const ended = lines.at(-1)?.type === 'end';
+  if (ending.timedOut) {
+    const busy = lines.filter((line) => line.type === 'running').at(-1);
+    const last = busy === undefined ? 'no test had begun' : `the last test that began is "${busy.name}"`;
+    return problem(
+      `still running after ${timeoutMs / 1000} s, killed; ${last}. If all its tests had passed, it left open what keeps Node alive (socket, timer, child process)`,
+    );
+  }
+  if (file.group === 'netns' && lines.length === 0 && ending.code !== 0) {
+    return problem(`did not start in namespaces of its own (exit ${ending.code ?? ending.signal}). ${UNSHARE_HINT}`);
+  }
+  // Without a single test, node:test never starts and writes no report.
+  if (tests === 0 && ending.code === 0)
+    return problem('has no test, or called process.exit() before the first one ended');
+  if (!ended)
+    return problem(`ended before its tests did (exit ${ending.code ?? ending.signal}): process.exit() or a crash`);
+  if (ending.code !== 0) return problem(`exit ${ending.code ?? ending.signal}: an error outside every test`);
+  return null;
+}
+
+const UNSHARE_HINT =
+  'These tests make their own network namespaces and need `unshare -Urnmpf --mount-proc true` to work: ' +
+  'kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0, kernel.apparmor_restrict_unprivileged_userns=0, ' +
+  'and in a container a seccomp profile that allows unshare and mount';

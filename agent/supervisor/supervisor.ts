@@ -268,7 +268,8 @@ export class Supervisor {
     const reasons: string[] = [];
     if (this.#step !== 'ready') reasons.push(`the agent starts: ${this.#step}`);
     if (!this.#pool.summaries().some(({ state }) => state === 'serving')) reasons.push('no worker serves');
-    if (!this.#hasConfiguration) {
+    // An empty mesh is a configuration too: the controller has answered, there was just nothing to apply.
+    if (!this.#hasConfiguration && this.#control.status().systemVersion === '') {
       const { target, lastError } = this.#control.status();
       const why = lastError === null ? '' : `: ${lastError}`;
       reasons.push(`no configuration yet, neither stored nor from the controller at ${target}${why}`);

@@ -130,6 +130,8 @@ export const limits = {
   detectDelayMs: 3,
   /** After an error response with the request body still coming: read and discard, so that the client sees the response. */
   lingerTimeoutMs: 2_000,
+  /** A listener that could not accept for want of descriptors or memory tries again after this. */
+  acceptRestMs: 50,
   /** How often idle upstream connections are looked through. */
   sweepIntervalMs: 10_000,
   /** Longest epoll_wait: how late a worker may notice nothing at all. */

@@ -159,6 +159,11 @@ export class Reactor {
     return 0;
   }
 
+  /** Gives a watched descriptor to another handler of the same tenant: no system call, its interest and queued events stay. */
+  handOver(fd: number, handler: ReadyHandler): void {
+    if (this.handlers[fd] !== undefined) this.handlers[fd] = handler;
+  }
+
   /** Stops watching; comes before close(2). Events of this turn for the descriptor are dropped. Harmless when not watched. */
   remove(fd: number): void {
     if (this.handlers[fd] === undefined) return;

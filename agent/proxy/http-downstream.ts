@@ -62,10 +62,14 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   #bytesToClient = 0;
   #discarded = 0;
 
-  /** Takes over a connection whose first `length` octets are in the context's read buffer. */
-  static start(context: WorkerContext, flow: Flow, fd: number, length: number): void {
+  /**
+   * Takes over a connection whose first `length` octets are in the context's read buffer.
+   * @param watched whether the reactor has the fd already, with interest READABLE.
+   */
+  static start(context: WorkerContext, flow: Flow, fd: number, length: number, watched: boolean): void {
     const downstream = new HttpDownstream(context, flow, fd);
-    context.reactor.add(fd, READABLE, downstream);
+    if (watched) context.reactor.handOver(fd, downstream);
+    else context.reactor.add(fd, READABLE, downstream);
     context.connections.add(downstream);
     context.reactor.timers.arm(downstream.#timer, limits.idleTimeoutMs);
     downstream.#received(length);

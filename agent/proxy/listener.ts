@@ -1,7 +1,8 @@
 /** Step 1 of a connection: accept it in the pod's namespace, within the pod's and the worker's bounds. */
-import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE } from '../engine/errno.ts';
-import type { ReadyHandler } from '../engine/reactor.ts';
+import { EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, errnoName } from '../engine/errno.ts';
+import { READABLE, type ReadyHandler } from '../engine/reactor.ts';
 import { acceptConnection, closeFd, lastPeer, setReset } from '../engine/socket.ts';
+import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import { limits } from '../limits.ts';
 import type { WorkerContext } from './context.ts';
 import { identify } from './identify.ts';
@@ -10,12 +11,14 @@ import type { Pod } from './pod.ts';
 /** Charged per accepted connection, about what its system calls cost in bytes moved. */
 const ACCEPT_COST = 4_000;
 
-export class PodListener implements ReadyHandler {
+export class PodListener implements ReadyHandler, TimerTarget {
   readonly tenant: number;
   readonly fd: number;
   readonly #context: WorkerContext;
   readonly #pod: Pod;
   readonly #direction: 'outbound' | 'inbound';
+  /** Armed while the listener rests because the process has no descriptors left. */
+  readonly #rest: Timer = new Timer(this);
   #closed = false;
 
   constructor(context: WorkerContext, pod: Pod, fd: number, direction: 'outbound' | 'inbound') {
@@ -44,6 +47,7 @@ export class PodListener implements ReadyHandler {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#context.reactor.timers.disarm(this.#rest);
     this.#context.reactor.remove(this.fd);
     closeFd(this.fd);
   }
@@ -64,12 +68,15 @@ export class PodListener implements ReadyHandler {
   }
 
   #acceptFailed(errno: number): void {
-    // Out of descriptors: the event comes again; give pooled connections back so that accept can succeed then.
-    if (errno === -EMFILE || errno === -ENFILE) {
-      this.#context.bounds.event('accept_no_descriptors');
-      for (const pod of this.#context.pods.all()) pod.pool.close();
-    } else {
-      this.#context.bounds.event('accept_failed');
-    }
+    this.#context.bounds.event(`accept_${errnoName(errno).toLowerCase()}`);
+    if (errno !== -EMFILE && errno !== -ENFILE && errno !== -ENOBUFS && errno !== -ENOMEM) return;
+    // The connection stays in the queue and the event would come again at once: give idle upstreams back, and rest.
+    for (const pod of this.#context.pods.all()) pod.pool.close();
+    this.#context.reactor.change(this.fd, 0);
+    this.#context.reactor.timers.arm(this.#rest, limits.acceptRestMs);
+  }
+
+  onTimer(): void {
+    if (!this.#closed) this.#context.reactor.change(this.fd, READABLE);
   }
 }

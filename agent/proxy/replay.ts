@@ -8,6 +8,7 @@ import { limits } from '../limits.ts';
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 /** A kept request is u16 length, then octets. */
 const LENGTH_BYTES = 2;
+const LOOP_COPY_MAX = 256;
 
 export function isReplayable(method: string): boolean {
   return IDEMPOTENT.has(method);
@@ -17,8 +18,15 @@ export function isReplayable(method: string): boolean {
 export function keepForReplay(free: Buffer[], from: PinnedBuffer, start: number, octets: number): Buffer | null {
   if (octets > limits.replayBytesMax) return null;
   const kept = free.pop() ?? Buffer.allocUnsafeSlow(limits.replayBytesMax + LENGTH_BYTES);
-  from.bytes.copy(kept, LENGTH_BYTES, start, start + octets);
-  kept.writeUInt16LE(octets, 0);
+  const source = from.bytes;
+  // A loop over a short request is cheaper than Buffer.copy's typed-array views (scripts/bench-http1.ts, LOOP_COPY_MAX).
+  if (octets <= LOOP_COPY_MAX) {
+    for (let i = 0; i < octets; i++) kept[LENGTH_BYTES + i] = source[start + i] as number;
+  } else {
+    source.copy(kept, LENGTH_BYTES, start, start + octets);
+  }
+  kept[0] = octets & 0xff;
+  kept[1] = octets >> 8;
   return kept;
 }
 

@@ -47,7 +47,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     if (got > 0) {
       const kind = detect(context.readBuffer.bytes, 0, got);
       if (kind === IS_HTTP) {
-        HttpDownstream.start(context, flow, fd, got);
+        HttpDownstream.start(context, flow, fd, got, false);
         return;
       }
       if (kind !== NEED_MORE) {
@@ -148,8 +148,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     }
     this.#context.connections.remove(this);
     this.#context.reactor.timers.disarm(this.#timer);
-    this.#context.reactor.remove(this.#fd);
-    HttpDownstream.start(this.#context, this.#flow, this.#fd, length);
+    HttpDownstream.start(this.#context, this.#flow, this.#fd, length, true);
   }
 
   #becomeRelay(prefix: Buffer | null): void {

@@ -99,6 +99,9 @@ export const limits = {
   /** A verification connection that says nothing. */
   verifyTimeoutMs: 5_000,
 
+  /** Peers' socket addresses kept encoded; the least recently used one goes. About 300 octets each. */
+  preparedAddressesMax: 4_096,
+
   // --- connections
   /** Per pod, both directions: further ones are refused with RST. */
   connectionsPerPodMax: 16_384,

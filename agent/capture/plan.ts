@@ -47,7 +47,7 @@ export const CONNTRACK_ZONE = BYPASS_MARK;
 export const REPLY_RULE_PRIORITY = 100;
 
 /** Every chain of ours begins with this, and nothing else's does. */
-export const CHAIN_PREFIX = 'WEIR_';
+const CHAIN_PREFIX = 'WEIR_';
 
 /** The tables that are used, in the order they are committed: nat last, so that capture begins when all else is in place. */
 const TABLES: readonly Table[] = ['raw', 'mangle', 'filter', 'nat'];

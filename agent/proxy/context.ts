@@ -14,6 +14,7 @@ import { InFlight } from '../upstream/in-flight.ts';
 import type { UpstreamEnvironment } from '../upstream/environment.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { PodTable } from './pod-table.ts';
+import { PreparedAddresses } from './prepared-addresses.ts';
 import type { VerifyTokens } from './verify-reply.ts';
 
 export interface WorkerIdentity {
@@ -34,6 +35,7 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly bounds: BoundCounters;
   readonly series: SeriesTable;
   readonly inFlight = new InFlight();
+  readonly addresses = new PreparedAddresses();
   /** Shared by every read of this worker; valid until the next one. */
   readonly readBuffer: PinnedBuffer = allocatePinned(limits.readBufferBytes);
   /** Rewritten heads and local responses are built here. */

@@ -196,8 +196,8 @@ export class Flow {
     const plan: DialPlan = {
       namespace: this.pod.namespace,
       transparent: true,
-      source: prepareAddress({ ip: this.client.ip, port: 0 }),
-      target: prepareAddress(this.original),
+      source: this.context.addresses.get(this.client.ip, 0),
+      target: this.context.addresses.get(this.original.ip, this.original.port),
     };
     this.#only = new PeerFacts(unbalanced(this.original, workload), workload, plan, this.pod);
     return this.#only;
@@ -209,7 +209,7 @@ export class Flow {
       namespace: this.pod.namespace,
       transparent: false,
       source: null,
-      target: prepareAddress(this.original),
+      target: this.context.addresses.get(this.original.ip, this.original.port),
     };
     this.#only = new PeerFacts(unbalanced(this.original, null), null, plan, null);
     return this.#only;

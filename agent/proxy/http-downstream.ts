@@ -177,7 +177,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
       this.#state = IN_FLIGHT;
       at = this.#exchange.begin(head, buffer, at, length, end);
     }
-    if (at < end && (this.#state as number) === IN_FLIGHT) this.#keepPending(buffer, at, end);
+    if (at < end && this.#state === IN_FLIGHT) this.#keepPending(buffer, at, end);
   }
 
   #refuse(status: number, reason: string): void {

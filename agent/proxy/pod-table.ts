@@ -84,7 +84,9 @@ export class PodTable {
   }
 
   stopListening(): void {
-    for (const index of [...this.#listeners.keys()]) this.#closeListeners(index);
+    this.#listeners.forEach((_, index) => {
+      this.#closeListeners(index);
+    });
   }
 
   #closeListeners(index: number): void {

@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import type { FromWorker, ToWorker } from '../ipc/messages.ts';
-import { encodeFrame, FrameDecoder } from './ipc-frame.ts';
+import { encodeFrame, FrameDecoder } from '../ipc/frame.ts';
 import { parseWorkerMessage } from './worker-message.ts';
 
 export interface IpcLimits {

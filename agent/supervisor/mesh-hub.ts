@@ -9,7 +9,7 @@ import { MeshState } from '../../mesh/state.ts';
 import type { FromWorker, ToWorker } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import { AckBarrier } from './ack-barrier.ts';
-import { encodeFrame } from './ipc-frame.ts';
+import { encodeFrame } from '../ipc/frame.ts';
 import type { WorkloadSource } from './pod-identity.ts';
 import type { PoolMember, WorkerLink } from './pool-member.ts';
 

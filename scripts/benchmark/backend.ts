@@ -24,13 +24,18 @@ export function nginxHttp(folder: string, body: string): string {
   return `http { access_log off; keepalive_requests 1000000000; ${temporary.join(' ')}\n${body}\n}\n`;
 }
 
-/** Writes configuration and content into `folder`; returns the command that serves them in the foreground. */
+/**
+ * Without sendfile: an application writes octets of its own. With it, all connections would share the page cache's pages of one
+ * file, and counting their references, not relaying, would dominate the relay that does not copy.
+ *
+ * Writes configuration and content into `folder`; returns the command that serves them in the foreground.
+ */
 export function prepareBackend(folder: string): readonly string[] {
   mkdirSync(join(folder, 'static'), { recursive: true });
   writeFileSync(join(folder, 'static/64k'), Buffer.alloc(65_536, 'y'));
   writeFileSync(join(folder, 'static/1m'), Buffer.alloc(1_048_576, 'z'));
   const server = `server { listen ${HTTP_PORT} backlog=4096; listen ${TCP_PORT} backlog=4096; root ${folder};
-    sendfile on; open_file_cache max=16 inactive=1h; default_type text/plain;
+    sendfile off; output_buffers 2 512k; open_file_cache max=16 inactive=1h; default_type text/plain;
     location /static/ { } location / { return 200 "${SMALL}\\n"; } }`;
   writeFileSync(join(folder, 'nginx.conf'), nginxHead(folder) + nginxHttp(folder, server));
   return ['nginx', '-p', folder, '-c', join(folder, 'nginx.conf')];

@@ -39,7 +39,7 @@ const mutated = fc
     const [field, inner] = path.split('.') as [string, string | undefined];
     if (inner === undefined) (copy as Record<string, unknown>)[field] = value;
     else (copy[field] ?? {})[inner] = value;
-    return copy as unknown;
+    return copy;
   });
 const anything = fc.oneof(mutated, fc.jsonValue(), fc.anything());
 

@@ -146,8 +146,8 @@ export class WorkerLab {
     const answered = this.wait((message) => message.type === 'stats' && message.id === id);
     this.send({ type: 'query', id, what: 'stats' });
     const answer = await answered;
-    assert.equal(answer.type, 'stats');
-    return (answer as Extract<FromWorker, { type: 'stats' }>).stats;
+    assert.ok(answer.type === 'stats');
+    return answer.stats;
   }
 
   /** Starts a process in a pod's namespace and waits for its first line of output when `ready` is set. */

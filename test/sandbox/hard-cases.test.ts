@@ -7,10 +7,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const WEIR = fileURLToPath(new URL('../../cli/weir.js', import.meta.url));
-const SCENARIO = fileURLToPath(new URL('../harness/sandbox/hard-cases.js', import.meta.url));
-/** YAML and plain scripts are not compiled: they stay with the sources, beside dist/. */
-const SOURCES = fileURLToPath(new URL('../../../test/harness/sandbox/', import.meta.url));
+/** The tests may run from their sources or compiled; processes always run what is built, YAML and scripts stay with the sources. */
+const HERE = fileURLToPath(new URL('../../', import.meta.url));
+const ROOT = HERE.endsWith('/dist/') ? join(HERE, '..') : HERE;
+const WEIR = join(ROOT, 'dist/cli/weir.js');
+const SCENARIO = join(ROOT, 'dist/test/harness/sandbox/hard-cases.js');
+const SOURCES = join(ROOT, 'test/harness/sandbox/');
 const WEB = `node -e "require('http').createServer((q,s)=>s.end('hello')).listen(8080)"`;
 
 test('killed worker, controller away, YAML typo', { timeout: 280_000 }, () => {

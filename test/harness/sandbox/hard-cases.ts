@@ -9,6 +9,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** Always run compiled: dist/test/harness/sandbox/ → dist/cli/. */
 const WEIR = fileURLToPath(new URL('../../../cli/weir.js', import.meta.url));
 const LOAD = process.argv[2] as string;
 const SCRATCH = process.argv[3] as string;

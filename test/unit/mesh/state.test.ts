@@ -29,12 +29,12 @@ function stateWith(...resources: readonly MeshResource[]): MeshState {
 
 function toService(destination: Destination): ServiceDestination {
   assert.equal(destination.kind, 'service');
-  return destination as ServiceDestination;
+  return destination;
 }
 
 function toWorkload(destination: Destination): WorkloadDestination {
   assert.equal(destination.kind, 'workload');
-  return destination as WorkloadDestination;
+  return destination;
 }
 
 function addresses(endpoints: readonly Endpoint[]): string[] {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { encodeFrame, FrameDecoder } from '../../../agent/supervisor/ipc-frame.ts';
+import { encodeFrame, FrameDecoder } from '../../../agent/ipc/frame.ts';
 
 function collect(decoder: FrameDecoder, chunk: Buffer, into: string[]): string | null {
   return decoder.push(chunk, (payload) => into.push(payload.toString('utf8')));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MeshDelta, Service, Workload } from '../../../mesh/model.ts';
-import { FRAME_HEADER_BYTES } from '../../../agent/supervisor/ipc-frame.ts';
+import { FRAME_HEADER_BYTES } from '../../../agent/ipc/frame.ts';
 import { fullStateFrames, MeshHub } from '../../../agent/supervisor/mesh-hub.ts';
 import { isSettled, RecordingLink } from './recording-link.ts';
 

@@ -1,6 +1,6 @@
 /** A worker link that only writes down what it was sent: for PodTable and MeshHub, which never see a process. */
 import type { ToWorker } from '../../../agent/ipc/messages.ts';
-import { FRAME_HEADER_BYTES } from '../../../agent/supervisor/ipc-frame.ts';
+import { FRAME_HEADER_BYTES } from '../../../agent/ipc/frame.ts';
 import type { WorkerLink } from '../../../agent/supervisor/pool-member.ts';
 
 export class RecordingLink implements WorkerLink {

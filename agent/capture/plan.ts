@@ -46,9 +46,6 @@ export const CONNTRACK_ZONE = BYPASS_MARK;
 /** `ip rule` priority: before any rule by source address that another plugin adds. */
 export const REPLY_RULE_PRIORITY = 100;
 
-/** Every chain of ours begins with this, and nothing else's does. */
-const CHAIN_PREFIX = 'WEIR_';
-
 /** The tables that are used, in the order they are committed: nat last, so that capture begins when all else is in place. */
 const TABLES: readonly Table[] = ['raw', 'mangle', 'filter', 'nat'];
 

@@ -108,7 +108,7 @@ export function nodeResponse(text: string, method: string): Promise<NodeOpinion>
     const wire = new Wire(text, true);
     const request = http.request({
       method,
-      createConnection: () => wire as unknown as Socket,
+      createConnection: () => wire,
       insecureHTTPParser: false,
     });
     const finish = (): void => resolve({ messages, error });

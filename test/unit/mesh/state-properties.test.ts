@@ -213,8 +213,8 @@ function everything(state: MeshState): unknown {
     byAddress: POD_IPS.map((ip) => state.workloadByAddress(ip)),
     verdicts: state
       .list('workload')
-      .map((one) => [one.uid, verdicts(one)])
-      .sort(),
+      .map((one) => ({ uid: one.uid, verdicts: verdicts(one) }))
+      .sort((one, other) => (one.uid < other.uid ? -1 : 1)),
   };
 }
 

@@ -79,31 +79,32 @@ export function planCapture(family: Family, exclusions: Exclusions): CapturePlan
   return {
     family,
     chains: [
-      chain('raw', 'WEIR_ZONE', 'OUTPUT', [
-        rule(`-p tcp ${AGENT}`, 'agent connections in a zone of their own', `CT --zone-orig ${CONNTRACK_ZONE}`),
+      // What most packets do not match stands in the jump: a chain that is not entered costs nothing.
+      chain('raw', 'WEIR_ZONE', 'OUTPUT', `-p tcp ${AGENT}`, [
+        rule('-p tcp', 'agent connections in a zone of their own', `CT --zone-orig ${CONNTRACK_ZONE}`),
       ]),
-      chain('mangle', 'WEIR_MARK_IN', 'PREROUTING', [
+      chain('mangle', 'WEIR_MARK_IN', 'PREROUTING', `-i lo -p tcp ${AGENT}`, [
         rule(
-          `-i lo -p tcp ${AGENT} -m conntrack --ctdir ORIGINAL`,
+          '-p tcp -m conntrack --ctdir ORIGINAL',
           'remember connections the agent opens to this pod',
           `CONNMARK --set-xmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
         ),
       ]),
-      chain('mangle', 'WEIR_MARK_OUT', 'OUTPUT', [
+      chain('mangle', 'WEIR_MARK_OUT', 'OUTPUT', `-p tcp ${NOT_AGENT}`, [
         // The agent's own packets need no new route: leaving them out saves a route look-up each.
         rule(
-          `-p tcp ${NOT_AGENT} -m connmark --mark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
+          `-p tcp -m connmark --mark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
           'replies go back to the agent',
           `CONNMARK --restore-mark --nfmask ${hex(MARK_MASK)} --ctmask ${hex(MARK_MASK)}`,
         ),
       ]),
       // SYN only: a reserved number may be the local port of some outgoing connection, whose replies must pass.
-      chain('filter', 'WEIR_GUARD', 'INPUT', [
+      chain('filter', 'WEIR_GUARD', 'INPUT', '-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN', [
         guard(OUTBOUND_PORT, 'outbound port is not for dialling'),
         guard(INBOUND_PORT, 'inbound port is not for dialling'),
       ]),
-      chain('nat', 'WEIR_OUTBOUND', 'OUTPUT', outboundRules(family, exclusions)),
-      chain('nat', 'WEIR_INBOUND', 'PREROUTING', inboundRules(family, exclusions)),
+      chain('nat', 'WEIR_OUTBOUND', 'OUTPUT', '-p tcp', outboundRules(family, exclusions)),
+      chain('nat', 'WEIR_INBOUND', 'PREROUTING', '-p tcp', inboundRules(family, exclusions)),
     ],
     routing: {
       rule: `fwmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)} lookup ${REPLY_TABLE} priority ${REPLY_RULE_PRIORITY}`,
@@ -150,19 +151,21 @@ function excludedPort(direction: 'inbound' | 'outbound', range: PortRange): stri
 }
 
 function guard(port: number, comment: string): string {
-  return rule(
-    `-p tcp -m tcp --dport ${port} --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate DNAT`,
-    comment,
-    'REJECT --reject-with tcp-reset',
-  );
+  return rule(`-p tcp -m tcp --dport ${port} -m conntrack ! --ctstate DNAT`, comment, 'REJECT --reject-with tcp-reset');
 }
 
 function rule(match: string, comment: string, target: string): string {
   return `${match} -m comment --comment "weir: ${comment}" -j ${target}`;
 }
 
-function chain(table: Table, name: string, hook: PlannedChain['hook'], rules: readonly string[]): PlannedChain {
-  return { table, name, hook, jump: `-p tcp -m comment --comment "weir: capture" -j ${name}`, rules };
+function chain(
+  table: Table,
+  name: string,
+  hook: PlannedChain['hook'],
+  match: string,
+  rules: readonly string[],
+): PlannedChain {
+  return { table, name, hook, jump: `${match} -m comment --comment "weir: capture" -j ${name}`, rules };
 }
 
 /**

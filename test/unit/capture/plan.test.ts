@@ -19,22 +19,22 @@ function exclusions(annotations: Record<string, string> = {}): Exclusions {
 
 const GOLDEN_V4 = `*raw
 :WEIR_ZONE - [0:0]
--A WEIR_ZONE -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: agent connections in a zone of their own" -j CT --zone-orig 1337
--I OUTPUT 1 -p tcp -m comment --comment "weir: capture" -j WEIR_ZONE
+-A WEIR_ZONE -p tcp -m comment --comment "weir: agent connections in a zone of their own" -j CT --zone-orig 1337
+-I OUTPUT 1 -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_ZONE
 COMMIT
 *mangle
 :WEIR_MARK_IN - [0:0]
 :WEIR_MARK_OUT - [0:0]
--A WEIR_MARK_IN -i lo -p tcp -m mark --mark 0x539/0xfff -m conntrack --ctdir ORIGINAL -m comment --comment "weir: remember connections the agent opens to this pod" -j CONNMARK --set-xmark 0x111/0xfff
--A WEIR_MARK_OUT -p tcp -m mark ! --mark 0x539/0xfff -m connmark --mark 0x111/0xfff -m comment --comment "weir: replies go back to the agent" -j CONNMARK --restore-mark --nfmask 0xfff --ctmask 0xfff
--I PREROUTING 1 -p tcp -m comment --comment "weir: capture" -j WEIR_MARK_IN
--I OUTPUT 1 -p tcp -m comment --comment "weir: capture" -j WEIR_MARK_OUT
+-A WEIR_MARK_IN -p tcp -m conntrack --ctdir ORIGINAL -m comment --comment "weir: remember connections the agent opens to this pod" -j CONNMARK --set-xmark 0x111/0xfff
+-A WEIR_MARK_OUT -p tcp -m connmark --mark 0x111/0xfff -m comment --comment "weir: replies go back to the agent" -j CONNMARK --restore-mark --nfmask 0xfff --ctmask 0xfff
+-I PREROUTING 1 -i lo -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_IN
+-I OUTPUT 1 -p tcp -m mark ! --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_OUT
 COMMIT
 *filter
 :WEIR_GUARD - [0:0]
--A WEIR_GUARD -p tcp -m tcp --dport 15001 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate DNAT -m comment --comment "weir: outbound port is not for dialling" -j REJECT --reject-with tcp-reset
--A WEIR_GUARD -p tcp -m tcp --dport 15006 --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate DNAT -m comment --comment "weir: inbound port is not for dialling" -j REJECT --reject-with tcp-reset
--I INPUT 1 -p tcp -m comment --comment "weir: capture" -j WEIR_GUARD
+-A WEIR_GUARD -p tcp -m tcp --dport 15001 -m conntrack ! --ctstate DNAT -m comment --comment "weir: outbound port is not for dialling" -j REJECT --reject-with tcp-reset
+-A WEIR_GUARD -p tcp -m tcp --dport 15006 -m conntrack ! --ctstate DNAT -m comment --comment "weir: inbound port is not for dialling" -j REJECT --reject-with tcp-reset
+-I INPUT 1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "weir: capture" -j WEIR_GUARD
 COMMIT
 *nat
 :WEIR_OUTBOUND - [0:0]

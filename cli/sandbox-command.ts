@@ -25,6 +25,7 @@ interface ClientFlags {
   readonly timeout: number;
 }
 
+/** A routing table of nodes², and a machine that is not a datacentre. */
 const NODES_MAX = 64;
 const WORKERS_MAX = 64;
 

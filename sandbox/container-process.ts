@@ -31,6 +31,16 @@ export function boundingSet(added: readonly string[]): string {
     .join(',');
 }
 
+/**
+ * The first shell stays outside the new PID namespace: it waits and reports how PID 1 ended, 128 + n after signal n, which
+ * unshare --fork cannot do for SIGKILL. Its only child is PID 1 there: it mounts /proc, then becomes the container's
+ * process. $0 sh, $1 working folder, $2 setpriv, $3 the capabilities, then the command.
+ */
+const START_SCRIPT = `
+"$0" -c 'mount -t proc proc /proc && cd "$1" && setpriv=$2 set=$3 && shift 3 && exec "$setpriv" --pdeathsig KILL --bounding-set "$set" -- "$@"' "$0" "$@"
+exit $?
+`;
+
 /** The words that start a container beside the pod's pause process. */
 export function containerArgv(
   tools: Tools,
@@ -48,16 +58,16 @@ export function containerArgv(
     '--net',
     '--',
     tools.unshare,
+    '--mount',
     '--pid',
-    '--fork',
-    '--kill-child',
-    '--mount-proc',
-    `--wd=${workingDir}`,
     '--',
+    tools.sh,
+    '-c',
+    START_SCRIPT,
+    tools.sh,
+    workingDir,
     tools.setpriv,
-    '--bounding-set',
     boundingSet(capabilities),
-    '--',
     ...argv,
   ];
 }

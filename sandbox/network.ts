@@ -10,8 +10,6 @@ import { existsSync } from 'node:fs';
 import { SERVICE_CIDR_V4, SERVICE_CIDR_V6 } from './services.ts';
 import { run, runOrThrow, type Tools } from './processes.ts';
 
-/** Bound of --nodes: a routing table of nodes², and a machine that is not a datacentre. */
-export const NODES_MAX = 64;
 export const HOST_ADDRESSES = ['172.30.0.1', 'fd00:172:30::1'] as const;
 const FABRIC = 'weir0';
 

@@ -43,8 +43,6 @@ export function rewriteHosts(paths: SandboxPaths, uid: string, text: string): vo
  */
 const PAUSE_SCRIPT = `
 set -e
-# Copies of the other namespaces' names would keep those namespaces alive after they are deleted.
-umount -R -l /run/netns 2>/dev/null || true
 mount --bind "$0/hosts" /etc/hosts
 if [ -e /etc/hostname ]; then mount --bind "$0/hostname" /etc/hostname; fi
 hostname "$1" 2> /dev/null || true

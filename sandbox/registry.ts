@@ -16,7 +16,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { candidateRoots, NAME_PATTERN, SandboxPaths } from './paths.ts';
 
 /** PROC_PID_INIT_INO (linux/proc_ns.h): the namespace from which every process is visible. */
@@ -92,8 +92,9 @@ export function claim(wanted: string | null, record: Omit<SandboxRecord, 'name'>
   if (wanted !== null) return claimName(root, wanted, record);
   for (let suffix = 1; suffix <= 64; suffix++) {
     const name = suffix === 1 ? 'sandbox' : `sandbox-${suffix}`;
-    const taken = runningSandboxes().some((sandbox) => sandbox.record.name === name);
-    if (!taken && removeStale(new SandboxPaths(join(root, name)))) return claimName(root, name, record);
+    if (runningSandboxes().some((sandbox) => sandbox.record.name === name)) continue;
+    const claimed = removeStale(new SandboxPaths(join(root, name))) ? tryClaim(root, name, record) : null;
+    if (claimed !== null) return claimed;
   }
   throw new Error('64 sandboxes run already; stop some (weir sandbox stop --name NAME) or give --name');
 }
@@ -137,12 +138,19 @@ function claimName(root: string, name: string, record: Omit<SandboxRecord, 'name
       `a sandbox named ${name} is already running${who}; choose another --name, or end it: weir sandbox stop --name ${name}`,
     );
   }
+  const claimed = tryClaim(root, name, record);
+  if (claimed !== null) return claimed;
+  throw new Error(`another weir sandbox took the name ${name} at the same moment; choose another --name`);
+}
+
+/** null: somebody else was faster. */
+function tryClaim(root: string, name: string, record: Omit<SandboxRecord, 'name'>): FoundSandbox | null {
+  const paths = new SandboxPaths(join(root, name));
   try {
     mkdirSync(paths.root, { mode: 0o700 });
   } catch (error) {
-    throw new Error(`another weir sandbox took the name ${name} at the same moment; choose another --name`, {
-      cause: error,
-    });
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return null;
+    throw error;
   }
   const full = { ...record, name };
   writeRecord(paths, full);
@@ -154,7 +162,19 @@ function removeStale(paths: SandboxPaths): boolean {
   if (!existsSync(paths.root)) return true;
   const record = readRecord(paths);
   if (record === null ? isFresh(paths.root) : isAlive(record, paths)) return false;
-  rmSync(paths.root, { recursive: true, force: true });
+  // Moved aside first, and looked at again there: another weir may have replaced it since.
+  const aside = join(dirname(paths.root), `.dead-${process.pid}-${basename(paths.root)}`);
+  try {
+    renameSync(paths.root, aside);
+  } catch {
+    return !existsSync(paths.root); // another weir is clearing up as well
+  }
+  const moved = readRecord(new SandboxPaths(aside));
+  if (moved !== null && isAlive(moved, new SandboxPaths(aside))) {
+    renameSync(aside, paths.root);
+    return false;
+  }
+  rmSync(aside, { recursive: true, force: true });
   return true;
 }
 

@@ -1,9 +1,9 @@
 /** A cluster without the mesh: CNI bridge, pods, names, Services, and every command on it from another shell. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { Corner, ECHO, eventually, type PodRow, type Running } from './sandbox-harness.ts';
+import { Corner, ECHO, eventually, isNetnsMounted, type PodRow, type Running } from './sandbox-harness.ts';
 
 const YAML = `
 apiVersion: v1
@@ -162,11 +162,10 @@ test('exec passes stdin, stdout, stderr, environment, working folder and exit st
 });
 
 test('exec ends what it runs when it is killed', async () => {
-  const { child, finished } = corner.start(['sandbox', 'exec', 'client.shop', '--', 'sleep', '4242']);
+  const exec = corner.start(['sandbox', 'exec', 'client.shop', '--', 'sleep', '4242']);
   const sleeps = async (): Promise<boolean> => / sleep 4242/.test(await inPod('client.shop', 'ps', 'ax'));
   await eventually('the command to run', sleeps);
-  child.kill('SIGKILL');
-  await finished;
+  await exec.kill();
   await eventually('the command to be gone', async () => !(await sleeps()));
 });
 
@@ -222,9 +221,9 @@ test('pid and netns of get are valid in the calling shell', async () => {
 });
 
 test('get knows services, nodes, deployments and other objects, filters, and says what it does not know', async () => {
-  const [echo] = await corner.json<Record<string, unknown>>(['sandbox', 'get', 'svc', 'echo']);
-  assert.equal(echo?.['clusterIP'], '10.96.0.10');
-  assert.equal((echo?.['pods'] as string[]).length, 2);
+  const [echo] = await corner.json<{ clusterIP: string; pods: string[] }>(['sandbox', 'get', 'svc', 'echo']);
+  assert.equal(echo?.clusterIP, '10.96.0.10');
+  assert.equal(echo?.pods.length, 2);
   assert.deepEqual(
     (await corner.json<{ name: string }>(['sandbox', 'get', 'nodes'])).map(({ name }) => name),
     ['node-0', 'node-1'],
@@ -281,7 +280,7 @@ test('apply: a changed template makes new pods, an unchanged one keeps them; lab
     (await pods()).filter(({ namespace }) => namespace === 'default').map(({ uid }) => uid);
   const before = await names();
   const yaml = corner.file('shop.yaml', YAML);
-  assert.match(await corner.ok(['sandbox', 'apply', '-f', yaml]), /Deployment default\/echo configured/);
+  assert.match(await corner.ok(['sandbox', 'apply', '-f', yaml]), /Deployment default\/echo unchanged/);
   assert.deepEqual(await names(), before);
   corner.file('shop.yaml', YAML.replace('data: {color: blue}', 'data: {color: red}').replace('--pod=', '--changed='));
   await corner.ok(['sandbox', 'apply', '-f', yaml]);
@@ -324,10 +323,13 @@ test('a container that ends is started again, and counted', async () => {
 test('delete ends pods with SIGTERM and frees their namespaces', async () => {
   const rows = (await pods()).filter(({ namespace }) => namespace === 'default');
   const log = rows[0]?.containers.find(({ name }) => name === 'server')?.log ?? '';
+  const inodes = rows.map(({ netns }) => statSync(netns).ino);
+  for (const inode of inodes) assert.equal(isNetnsMounted(inode), true);
   await corner.ok(['sandbox', 'delete', 'deployment', 'echo']);
   assert.match(readFileSync(log, 'utf8'), /echo got SIGTERM/);
   assert.equal((await pods()).length, 1);
   for (const { netns } of rows) assert.equal(existsSync(netns), false, netns);
+  for (const inode of inodes) assert.equal(isNetnsMounted(inode), false, 'another pod keeps a copy of the mount');
   const again = await corner.run(['sandbox', 'delete', 'deployment', 'echo']);
   assert.equal(again.status, 1);
   assert.match(again.stderr, /not found: deployment default\/echo/);

@@ -42,6 +42,19 @@ export class Running {
     });
   }
 
+  /** Ends it with SIGKILL; does not wait for what may still hold its output open. */
+  async kill(): Promise<void> {
+    const { child } = this;
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((done) => {
+      child.on('exit', done);
+    });
+    child.kill('SIGKILL');
+    await exited;
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  }
+
   /** Resolves when both outputs together match; fails with them when it ends or the time is over before. */
   async printed(pattern: RegExp): Promise<void> {
     await eventually(`output matching ${pattern}`, () => {
@@ -129,8 +142,7 @@ export class Corner {
 
   /** Ends what still runs and removes the folder. */
   async close(): Promise<void> {
-    for (const running of this.#running) running.child.kill('SIGKILL');
-    await Promise.allSettled(this.#running.map((running) => running.finished));
+    for (const running of this.#running) await running.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -184,6 +196,17 @@ export function processesIn(pidNamespaces: ReadonlySet<string>): number[] {
         pidNamespaces.has(readlinkSync(`/proc/${pid}/ns/pid`)) &&
         !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
       );
+    } catch {
+      return false; // gone meanwhile
+    }
+  });
+}
+
+/** True when a mount of any visible process keeps this network namespace (inode number) alive. */
+export function isNetnsMounted(inode: number): boolean {
+  return numericEntries().some((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/mountinfo`, 'utf8').includes(`net:[${inode}]`);
     } catch {
       return false; // gone meanwhile
     }

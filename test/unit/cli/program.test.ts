@@ -11,7 +11,7 @@ import { buildProgram, splitCommandLine } from '../../../cli/program.ts';
 
 const everything = await buildProgram(splitCommandLine(['completion']));
 
-test('what follows the first -- is not weir’s', () => {
+test("what follows the first -- is not weir's", () => {
   assert.deepEqual(splitCommandLine(['sandbox', '-f', 'x']), { own: ['sandbox', '-f', 'x'], rest: null });
   assert.deepEqual(splitCommandLine(['a', '--', 'b', '--', 'c']), { own: ['a'], rest: ['b', '--', 'c'] });
   assert.deepEqual(splitCommandLine(['a', '--']), { own: ['a'], rest: [] });

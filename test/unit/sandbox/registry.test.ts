@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -44,6 +45,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   process.env = { ...before };
+  rmSync(base, { recursive: true, force: true });
 });
 
 const own = (): string[] =>

@@ -33,7 +33,7 @@ export default {
       { path: '^mesh/' },
       {
         dependencyTypes: ['core', 'npm', 'npm-dev', 'npm-no-pkg', 'npm-unknown'],
-        pathNot: ['node_modules/(protobufjs|lru-cache|re2js)/'],
+        pathNot: ['node_modules/(protobufjs|lru-cache|re2js|yaml)/'],
       },
     ),
     deny(

@@ -2,7 +2,11 @@
  * Kubernetes YAML as the user wrote it: split into objects that know their file and line, so that every message can name
  * them. Nothing is interpreted here beyond apiVersion, kind, namespace and name.
  */
-import { isMap, isSeq, LineCounter, type Document, type Node, parseAllDocuments, stringify } from 'yaml';
+import { isMap, isSeq, LineCounter, type Document, type Node, parseAllDocuments, Parser, stringify } from 'yaml';
+import { findTooDeep } from '../mesh/yaml-nesting.ts';
+
+/** Levels of nesting; Kubernetes objects have about 15. Deeper texts could end the process while they are composed. */
+const NESTING_MAX = 64;
 
 /** One file, read by whoever has it (the path is what the user typed and is only printed). */
 export interface SourceFile {
@@ -120,6 +124,19 @@ export function readObjects(files: readonly SourceFile[]): SourceObject[] {
 }
 
 function readFile(file: SourceFile, problems: Problem[]): SourceObject[] {
+  const deep = findTooDeep([...new Parser().parse(file.text)], NESTING_MAX);
+  if (deep !== null) {
+    const line = file.text.slice(0, deep).split('\n').length;
+    problems.push({
+      file: file.path,
+      line,
+      object: '',
+      field: '',
+      reason: `more than ${NESTING_MAX} levels deep`,
+      remedy: 'flatten it',
+    });
+    return [];
+  }
   const lineCounter = new LineCounter();
   const documents = parseAllDocuments(file.text, { lineCounter, prettyErrors: false });
   if (!Array.isArray(documents)) return []; // the library's way of saying: no document at all

@@ -174,8 +174,15 @@ export class Flow {
 
   /** A pod port behind no Service: remembered by this connection only. */
   #unbalancedPeer(endpoint: Endpoint): PeerFacts {
-    if (this.#only === null || this.#only.endpoint !== endpoint) this.#only = this.#outboundPeer(endpoint);
+    const known = this.#only;
+    if (known !== null && known.endpoint === endpoint && this.#stillThere(known)) return known;
+    this.#only = this.#outboundPeer(endpoint);
     return this.#only;
+  }
+
+  /** The pod has neither left this node nor been enrolled on it since (see PodTable, which does this for the pods' own facts). */
+  #stillThere(peer: PeerFacts): boolean {
+    return peer.localPod === (this.context.pods.byUid(peer.endpoint.workload.uid) ?? null);
   }
 
   #outboundPeer(endpoint: Endpoint): PeerFacts {

@@ -7,7 +7,8 @@
  *                                 └─► FLUSH (response queued) ─► LINGER ─► CLOSED ◄────────┘
  *
  * Pipelined octets wait in `#pending` and the socket is not read meanwhile. What a peer's socket does not take is queued
- * and its source is not read until it drains, so memory is bounded on both sides.
+ * and its source is not read until it drains; nor is the next request begun while answers wait for the client. So memory
+ * is bounded on both sides.
  */
 import { EAGAIN, EINTR } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
@@ -132,6 +133,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     }
     this.#received(got);
     if (this.#state === LINGER) return this.#discard(got);
+    if (this.#state === FLUSH) return got; // of a request that has been answered: dropped
     this.#pending = null;
     if (this.#state === READ_HEAD) {
       this.#consume(buffer, 0, held + got, held);
@@ -139,7 +141,9 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     }
     const end = held + got;
     const at = this.#exchange.requestComplete ? 0 : this.#exchange.forwardBody(buffer, 0, end);
-    if (at < end && this.#state === IN_FLIGHT) this.#keepPending(buffer, at, end);
+    // The exchange may have ended in forwardBody: what follows the body is then the next request.
+    if (at < end && this.#state === READ_HEAD) this.#consume(buffer, at, end, 0);
+    else if (at < end && this.#state === IN_FLIGHT) this.#keepPending(buffer, at, end);
     return got + 200;
   }
 
@@ -152,13 +156,13 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   // --- requests
 
   /**
-   * Parses and starts requests from [start, end) until one is in flight or octets run out.
+   * Parses and starts requests from [start, end) until one is in flight, answers wait for the client, or octets run out.
    * @param seen octets of the first head that were here before and did not make it complete.
    */
   #consume(buffer: PinnedBuffer, start: number, end: number, seen: number): void {
     const head = this.#context.requestHead;
     let at = start;
-    while (this.#state === READ_HEAD && at < end) {
+    while (this.#state === READ_HEAD && at < end && !this.blocked) {
       const length = head.parse(buffer.bytes, at, end, at === start ? seen : 0);
       if (length === 0) {
         this.#keepPartialHead(buffer, at, end);
@@ -177,7 +181,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
       this.#state = IN_FLIGHT;
       at = this.#exchange.begin(head, buffer, at, length, end);
     }
-    if (at < end && this.#state === IN_FLIGHT) this.#keepPending(buffer, at, end);
+    if (at < end && (this.#state === IN_FLIGHT || this.#state === READ_HEAD)) this.#keepPending(buffer, at, end);
   }
 
   #refuse(status: number, reason: string): void {
@@ -192,6 +196,12 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
       return;
     }
     this.#state = READ_HEAD;
+    // A client that asks on and on but reads no answers is not read from either (see #flush).
+    if (this.blocked) this.pauseReading();
+    else this.#nextRequest();
+  }
+
+  #nextRequest(): void {
     const pending = this.#pending;
     if (pending !== null) {
       this.#pending = null;
@@ -199,12 +209,13 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
       const held = pending.copy(readBuffer.bytes, 0);
       this.#consume(readBuffer, 0, held, 0);
     }
-    if (this.#readPaused && this.#state === READ_HEAD) this.resumeReading();
+    if (this.#readPaused && this.#state === READ_HEAD && !this.blocked) this.resumeReading();
   }
 
   // --- writing to the client
 
   write(from: PinnedBuffer, offset: number, length: number): boolean {
+    this.#lastActiveMs = this.#context.reactor.nowMs;
     this.#bytesToClient += length;
     if (this.#flow.direction === 'outbound') this.#flow.pod.bytesIn += length;
     else this.#flow.pod.bytesOut += length;
@@ -230,7 +241,8 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     if (flushed === 1) return;
     this.#updateInterest();
     if (this.#state === FLUSH) this.#endOfConnection();
-    else this.#exchange.clientDrained();
+    else if (this.#state === IN_FLIGHT) this.#exchange.clientDrained();
+    else if (this.#state === READ_HEAD && this.#readPaused) this.#nextRequest();
   }
 
   // --- reading and its pauses
@@ -262,7 +274,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     if (this.#state === CLOSED) return;
     // While paused, a client that vanishes must still be noticed.
     const paused = this.#readPaused || this.#clientEnded;
-    const read = !paused ? READABLE : this.#finSeen || this.#clientEnded ? 0 : PEER_CLOSED;
+    const read = !paused ? READABLE : this.#finSeen || this.#clientEnded ? ERROR : PEER_CLOSED;
     const write = this.#outbox.queuedBytes > 0 ? WRITABLE : 0;
     this.#context.reactor.change(this.#fd, read | write);
   }
@@ -270,6 +282,12 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   // --- the end
 
   #onClientEnd(got: number): void {
+    if (got === 0 && this.#outbox.queuedBytes > 0 && !this.#exchange.active) {
+      // It will ask for nothing more, but has not read all of its last answer.
+      this.#clientEnded = true;
+      this.#endOfConnection();
+      return;
+    }
     if (got < 0 || !this.#exchange.active || !this.#exchange.requestComplete) {
       this.#clientGone(got < 0);
       return;
@@ -333,13 +351,13 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     this.#pending = null;
   }
 
-  becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, octets: Buffer): void {
+  becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, request: Buffer, octets: Buffer): void {
     const toClient = Buffer.concat([this.#outbox.takeAll(), octets]);
     const { fd, outbox } = upstream.detach();
     const toServer = Buffer.concat([outbox.takeAll(), this.#pending ?? Buffer.alloc(0)]);
     this.#leave();
     this.#context.reactor.remove(this.#fd);
-    new TcpRelay(this.#context, this.#flow, peer, this.#fd, fd, orNull(toServer), orNull(toClient));
+    new TcpRelay(this.#context, this.#flow, peer, this.#fd, fd, orNull(toServer), orNull(toClient), request);
   }
 
   // --- as a live connection
@@ -352,7 +370,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   }
 
   drain(): void {
-    if (this.#state === READ_HEAD) this.#close(false);
+    if (this.#state === READ_HEAD) this.#endOfConnection();
     else this.#exchange.closeAfterResponse();
   }
 

@@ -41,8 +41,8 @@ export interface ClientSide {
   exchangeEnded(close: boolean): void;
   /** Ends the connection so that the client sees an error. */
   reset(): void;
-  /** Hands both sockets to a relay: the endpoint said 101. `octets` are the tunnel's first to the client. */
-  becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, octets: Buffer): void;
+  /** Hands both sockets to a relay: the endpoint said 101 to `request` (a head). `octets` are the tunnel's first to the client. */
+  becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, request: Buffer, octets: Buffer): void;
 }
 
 export class HttpExchange implements Exchange {
@@ -64,7 +64,8 @@ export class HttpExchange implements Exchange {
   #responseStarted = false;
   #closeAfter = false;
   #headRequest = false;
-  #upgrade = false;
+  /** The head of a request that may become a tunnel, which policy goes on judging the tunnel by. */
+  #upgrade: Buffer | null = null;
   #http10 = false;
   #startedMs = 0;
   #requestBytes = 0;
@@ -83,7 +84,7 @@ export class HttpExchange implements Exchange {
   begin(head: RequestHead, buffer: PinnedBuffer, at: number, length: number, end: number): number {
     this.#reset();
     this.#headRequest = head.method === 'HEAD';
-    this.#upgrade = head.upgrade;
+    this.#upgrade = head.upgrade ? Buffer.from(buffer.bytes.subarray(at, at + length)) : null;
     this.#http10 = head.versionMinor === 0;
     // An HTTP/1.0 client's keep-alive is a convention of its own (RFC 9112 appendix C.2.2): answered, then closed.
     this.#closeAfter = !head.keepAlive || this.#http10 || this.#context.draining;
@@ -117,9 +118,13 @@ export class HttpExchange implements Exchange {
     const scanner = this.#scanner as BodyScanner;
     const body = scanner.scan(buffer.bytes, start, end);
     if (body < 0) {
+      if (this.#responseStarted) {
+        this.cut(scanner.refusal, 'DPE');
+        this.#client.reset();
+        return end;
+      }
       this.#abortUpstream();
-      if (this.#responseStarted) this.#client.reset();
-      else this.refuse(-body, scanner.refusal);
+      this.refuse(-body, scanner.refusal);
       return end;
     }
     this.#requestBytes += body;
@@ -225,6 +230,8 @@ export class HttpExchange implements Exchange {
 
   #dial(peer: PeerFacts): HttpUpstream | null {
     const { pod } = this.#flow;
+    // A replay remembers its peer; the namespace to dial in is closed with the pod.
+    if (peer.localPod?.closed === true) return null;
     const pool = peer.endpoint.slot !== UNBALANCED_SLOT ? pod.pool : null;
     const upstream = new HttpUpstream(this.#context, pod.index, peer.endpoint, peer.plan, pool);
     if (upstream.open() < 0) {
@@ -297,7 +304,8 @@ export class HttpExchange implements Exchange {
 
   onTunnel(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, surplus: number): void {
     const upstream = this.#upstream as HttpUpstream;
-    if (!this.#upgrade || !this.requestComplete) {
+    const request = this.#upgrade;
+    if (request === null || !this.requestComplete) {
       upstream.abort();
       this.onUpstreamFailed('malformed', 0);
       return;
@@ -312,6 +320,7 @@ export class HttpExchange implements Exchange {
     this.#client.becomeTunnel(
       upstream,
       this.peer as PeerFacts,
+      request,
       Buffer.from(from.bytes.subarray(start, start + surplus)),
     );
   }

@@ -58,6 +58,7 @@ export class PodTable {
     this.#byIndex.set(index, pod);
     this.#byUid.set(enrolled.uid, pod);
     this.#listeners.set(index, listeners);
+    this.#forgetPeer(enrolled.uid); // it may have been called before it was on this node, as one elsewhere
     return null;
   }
 
@@ -73,14 +74,18 @@ export class PodTable {
     pod.pool.close();
     this.#byIndex.delete(index);
     if (this.#byUid.get(pod.pod.uid) === pod) this.#byUid.delete(pod.pod.uid);
-    for (const other of this.#byIndex.values()) {
-      // A facts entry may hold this pod's namespace; without it the next request dials anew.
-      other.peers.forEach((facts, slot) => {
-        if (facts?.localPod === pod) other.peers[slot] = undefined;
-      });
-      other.pool.sweep(this.#context.reactor.nowMs, (endpoint) => endpoint.workload.uid !== pod.pod.uid);
-    }
+    this.#forgetPeer(pod.pod.uid);
     pod.namespace.close();
+  }
+
+  /** What other pods know of this one (where to dial it, whose policy applies) no longer holds; the next request finds out anew. */
+  #forgetPeer(uid: string): void {
+    for (const other of this.#byIndex.values()) {
+      other.peers.forEach((facts, slot) => {
+        if (facts?.endpoint.workload.uid === uid) other.peers[slot] = undefined;
+      });
+      other.pool.sweep(this.#context.reactor.nowMs, (endpoint) => endpoint.workload.uid !== uid);
+    }
   }
 
   stopListening(): void {

@@ -3,7 +3,7 @@ import { errnoName } from '../engine/errno.ts';
 import type { RequestView } from '../../mesh/request.ts';
 import type { Flow } from './flow.ts';
 import { accessFields } from './flow-info.ts';
-import { unroutedSeries } from './metric-labels.ts';
+import { inboundSeries, unroutedSeries } from './metric-labels.ts';
 import type { PeerFacts } from './peer-facts.ts';
 
 /** Strings copied out of the read buffer before it is overwritten; made only when an access log is on. */
@@ -20,7 +20,7 @@ export function captureRequest(head: RequestView): RequestLog {
   return { method: head.method, host: head.host, path: head.path, route: null, policy: null, errno: 0 };
 }
 
-/** Hot. @param peer null: refused before a peer was chosen. */
+/** Hot. @param peer null: refused before a peer was chosen (an inbound request has one destination in any case). */
 export function recordRequest(
   flow: Flow,
   peer: PeerFacts | null,
@@ -30,7 +30,12 @@ export function recordRequest(
   requestBytes: number,
   responseBytes: number,
 ): void {
-  const series = peer === null ? unroutedSeries(flow.context, flow.pod, flow.service) : flow.series(peer);
+  const series =
+    flow.direction === 'inbound'
+      ? inboundSeries(flow.context, flow.pod)
+      : peer === null
+        ? unroutedSeries(flow.context, flow.pod, flow.service)
+        : flow.series(peer);
   series.http(status, flags).record(durationMs, requestBytes, responseBytes);
 }
 

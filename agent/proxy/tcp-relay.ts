@@ -5,7 +5,8 @@
  *                          ◄──toClient──
  *
  * Octets already read (detection, an upgrade's surplus) go first as a prefix. FIN is passed on in each direction; RST or an
- * error on either side resets the other. A policy change cuts it (design.md, "Bounds and failure").
+ * error on either side resets the other. A policy change cuts it (design.md, "Bounds and failure"): a tunnel is judged by
+ * the request that opened it, any other connection as plain TCP.
  */
 import { EAGAIN, EINTR, ETIMEDOUT, errnoName } from '../engine/errno.ts';
 import { ERROR, HANGUP, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
@@ -13,6 +14,8 @@ import { closeFd, sendBuffer, setReset, takeSocketError } from '../engine/socket
 import { SplicePump } from '../engine/splice.ts';
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import type { ConnectionInfo } from '../ipc/messages.ts';
+import type { TcpCounter } from '../telemetry/series.ts';
+import type { Verdict } from '../../mesh/authz.ts';
 import { limits } from '../limits.ts';
 import { dial } from '../upstream/dial.ts';
 import type { LiveConnection } from './connection-table.ts';
@@ -60,12 +63,16 @@ export class TcpRelay implements TimerTarget, LiveConnection {
   readonly #toServer: SplicePump;
   readonly #toClient: SplicePump;
   readonly #timer: Timer = new Timer(this);
+  readonly #counter: TcpCounter;
+  /** The head of the request that opened a tunnel; null: not a tunnel. */
+  readonly #request: Buffer | null;
   #prefixToServer: Buffer | null;
   #prefixToClient: Buffer | null;
   /** Octets of prefixes already sent: counted beside what the pumps moved. */
   #prefixSentToServer = 0;
   #prefixSentToClient = 0;
   #connected = false;
+  #halfClosed = false;
   #closed = false;
   #lastActiveMs: number;
   #accountedToServer = 0;
@@ -91,7 +98,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
       refuse(flow, fd, null, choice.peer, 'UPSTREAM_CONNECT_FAILED', null);
       return;
     }
-    new TcpRelay(context, flow, choice.peer, fd, upFd, prefix, null);
+    new TcpRelay(context, flow, choice.peer, fd, upFd, prefix, null, null);
   }
 
   constructor(
@@ -102,6 +109,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     upFd: number,
     prefixToServer: Buffer | null,
     prefixToClient: Buffer | null,
+    request: Buffer | null,
   ) {
     this.#context = context;
     this.#flow = flow;
@@ -111,12 +119,14 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     this.#upFd = upFd;
     this.#prefixToServer = prefixToServer;
     this.#prefixToClient = prefixToClient;
+    this.#request = request;
+    this.#counter = flow.series(peer).tcp();
     this.#toServer = new SplicePump(downFd, upFd);
     this.#toClient = new SplicePump(upFd, downFd);
     this.#lastActiveMs = context.reactor.nowMs;
     context.inFlight.begin(peer.endpoint);
     context.connections.add(this);
-    flow.series(peer).tcp().opened++;
+    this.#counter.opened++;
     // Until the endpoint answers, only the client's giving up matters.
     context.reactor.add(downFd, ERROR, new RelaySide(this, flow.pod.index, false));
     context.reactor.add(upFd, WRITABLE, new RelaySide(this, flow.pod.index, true));
@@ -140,8 +150,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
       this.#finish('UPSTREAM_CONNECT_FAILED', true);
       return;
     }
-    const halfClosed = this.#toServer.drained || this.#toClient.drained;
-    const bound = halfClosed ? 'halfCloseTimeoutMs' : 'idleTimeoutMs';
+    const bound = this.#halfClosed ? 'halfCloseTimeoutMs' : 'idleTimeoutMs';
     const idleMs = nowMs - this.#lastActiveMs;
     if (idleMs < limits[bound]) {
       this.#context.reactor.timers.arm(this.#timer, limits[bound] - idleMs);
@@ -194,6 +203,10 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     if (this.#toServer.drained && this.#toClient.drained) {
       this.#finish(null, false);
       return moved;
+    }
+    if (!this.#halfClosed && (this.#toServer.drained || this.#toClient.drained)) {
+      this.#halfClosed = true;
+      this.#context.reactor.timers.arm(this.#timer, limits.halfCloseTimeoutMs);
     }
     this.#updateInterest();
     return moved;
@@ -260,9 +273,8 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     const toClient = this.#bytesToClient - this.#accountedToClient;
     this.#accountedToServer += fromClient;
     this.#accountedToClient += toClient;
-    const counter = this.#flow.series(this.#peer).tcp();
-    counter.sentBytes += toClient;
-    counter.receivedBytes += fromClient;
+    this.#counter.sentBytes += toClient;
+    this.#counter.receivedBytes += fromClient;
     const { pod } = this.#flow;
     const outbound = this.#flow.direction === 'outbound';
     pod.bytesOut += outbound ? fromClient : toClient;
@@ -286,16 +298,24 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     connections.remove(this);
     inFlight.end(this.#peer.endpoint);
     this.#flow.pod.connectionsActive--;
-    this.#flow.series(this.#peer).tcp().closed++;
+    this.#counter.closed++;
     logConnection(this.#flow, this.#peer, reason, policy, this.#bytesFromClient, this.#bytesToClient);
   }
 
   reevaluate(): void {
-    const verdict = this.#flow.connectionVerdict(this.#peer);
+    const verdict = this.#verdict();
     if (verdict !== null && !verdict.allowed) {
       this.#context.bounds.event('connection_cut_by_policy');
       this.#finish(verdict.reason, true, verdict.policy);
     }
+  }
+
+  /** What policy says now; null: nothing to enforce here. */
+  #verdict(): Verdict | null {
+    if (this.#request === null) return this.#flow.connectionVerdict(this.#peer);
+    const { requestHead } = this.#context;
+    requestHead.parse(this.#request, 0, this.#request.length, 0);
+    return this.#flow.authorization(this.#peer)?.request(requestHead) ?? null;
   }
 
   /** A relay has no safe point to end at: it lives until the drain's deadline. */

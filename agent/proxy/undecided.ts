@@ -137,7 +137,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     if (eager === null) return;
     const error = takeSocketError(eager.fd);
     if (error !== 0) this.cut('UPSTREAM_CONNECT_FAILED');
-    else this.#becomeRelay(null);
+    else this.#becomeRelay(this.#pending);
   }
 
   #becomeHttp(length: number): void {

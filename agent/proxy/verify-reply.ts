@@ -37,6 +37,7 @@ export class VerifyReply implements ReadyHandler, TimerTarget {
     this.tenant = pod.index;
     this.#fd = fd;
     this.#direction = direction;
+    pod.connectionsActive++;
     context.reactor.add(fd, READABLE, this);
     context.reactor.timers.arm(this.#timer, limits.verifyTimeoutMs);
   }
@@ -65,5 +66,6 @@ export class VerifyReply implements ReadyHandler, TimerTarget {
     this.#context.reactor.timers.disarm(this.#timer);
     this.#context.reactor.remove(this.#fd);
     closeFd(this.#fd);
+    this.#pod.connectionsActive--;
   }
 }

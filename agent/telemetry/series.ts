@@ -115,7 +115,7 @@ const OVERFLOW: Labels = { source_workload: 'unknown', destination_workload: 'un
 
 export class SeriesTable {
   readonly #bounds: BoundCounters;
-  readonly #pairs = new Set<PairSeries>();
+  readonly #pairs = new Map<string, PairSeries>();
   readonly #goneSinceMs = new Map<PairSeries, number>();
   readonly #overflowHttp = new HttpCounter({ ...OVERFLOW, response_code: '0', response_flags: '-' });
   readonly #overflowTcp = new TcpCounter({ ...OVERFLOW, response_flags: '-' });
@@ -125,14 +125,18 @@ export class SeriesTable {
     this.#bounds = bounds;
   }
 
+  /** The one series of these labels and pods: many callers remember it for no longer than a connection. */
   pair(
     labels: Labels,
     reporters: readonly ('source' | 'destination')[],
     sourceUid: string,
     destinationUid: string,
   ): PairSeries {
+    const key = [sourceUid, destinationUid, reporters.length, ...Object.values(labels)].join('\u0000');
+    const known = this.#pairs.get(key);
+    if (known !== undefined) return known;
     const pair = new PairSeries(this, labels, reporters, sourceUid, destinationUid);
-    if (this.#count < limits.metricSeriesMax) this.#pairs.add(pair);
+    if (this.#count < limits.metricSeriesMax) this.#pairs.set(key, pair);
     return pair;
   }
 
@@ -160,8 +164,11 @@ export class SeriesTable {
   collect(nowMs: number, isGone: (uid: string) => boolean): { http: HttpSeries[]; tcp: TcpSeries[] } {
     const http: HttpSeries[] = [];
     const tcp: TcpSeries[] = [];
-    for (const pair of this.#pairs) {
-      if (this.#expired(pair, nowMs, isGone)) continue;
+    for (const [key, pair] of this.#pairs) {
+      if (this.#expired(pair, nowMs, isGone)) {
+        this.#pairs.delete(key);
+        continue;
+      }
       for (const reporter of pair.reporters) {
         for (const counter of pair.httpCounters()) http.push(httpRow(counter, reporter));
         const counter = pair.tcpCounter();
@@ -185,7 +192,6 @@ export class SeriesTable {
     if (nowMs - since < limits.goneSeriesKeptMs) return false;
     for (const _ of pair.httpCounters()) this.#count--;
     if (pair.tcpCounter() !== null) this.#count--;
-    this.#pairs.delete(pair);
     this.#goneSinceMs.delete(pair);
     return true;
   }

@@ -9,7 +9,7 @@
  * The response is parsed here and handed on in the shared read buffer; whoever owns the exchange writes it to the client.
  */
 import { BodyScanner } from '../http1/body-scanner.ts';
-import { EAGAIN, ECONNRESET, EINTR, EPROTO, ETIMEDOUT } from '../engine/errno.ts';
+import { EAGAIN, ECONNRESET, EINTR, EPIPE, EPROTO, ETIMEDOUT } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { ERROR, HANGUP, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
 import { closeFd, receive, takeSocketError } from '../engine/socket.ts';
@@ -72,6 +72,8 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   #keepAlive = false;
   #untilClose = false;
   #answered = false;
+  /** The endpoint takes no more of the request; what it had to say before may still be there to be read. */
+  #writeBroken = false;
   #pending: Buffer | null = null;
 
   constructor(
@@ -131,9 +133,14 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
     this.#environment.inFlight.begin(this.endpoint);
   }
 
-  /** Request octets: 0 when sent or queued, −errno when the connection is broken (the caller fails the exchange). Hot. */
+  /**
+   * Request octets: 0 when sent or queued, −errno when the connection is broken (the caller fails the exchange). A reset
+   * fails nothing yet: the event that comes with it first reads a response (413, say) that was sent before. Hot.
+   */
   write(from: PinnedBuffer, offset: number, length: number): number {
+    if (this.#writeBroken) return 0;
     const result = this.#outbox.write(this.fd, from, offset, length);
+    if (result < 0 && this.#isReset(result)) return 0;
     if (this.#outbox.queuedBytes > 0) this.#updateInterest();
     return result;
   }
@@ -180,7 +187,9 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   }
 
   onTimer(): void {
-    if (!this.#connected) this.#fail('connect', -ETIMEDOUT);
+    if (this.#connected) return;
+    this.#environment.bounds.hit('connectTimeoutMs');
+    this.#fail('connect', -ETIMEDOUT);
   }
 
   onReady(events: number): number {
@@ -197,11 +206,12 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
     }
     if ((events & WRITABLE) !== 0 && this.#outbox.queuedBytes > 0) {
       const flushed = this.#outbox.flush(this.fd);
-      if (flushed < 0) {
+      if (flushed < 0 && !this.#isReset(flushed)) {
         this.#fail('reset', flushed);
         return 200;
       }
-      if (flushed === 0) {
+      if (flushed < 0) this.#outbox.clear();
+      if (flushed <= 0) {
         this.#updateInterest();
         this.#exchange?.onUpstreamDrained();
       }
@@ -209,6 +219,12 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
     if (this.#state === CLOSED || (events & (READABLE | HANGUP | ERROR)) === 0) return 200;
     if (this.#readPaused && (events & (HANGUP | ERROR)) === 0) return 100;
     return this.#read();
+  }
+
+  /** Whether a failed write means that the peer has reset the connection; epoll then says HANGUP until it is read. */
+  #isReset(errno: number): boolean {
+    this.#writeBroken = this.#connected && (errno === -EPIPE || errno === -ECONNRESET);
+    return this.#writeBroken;
   }
 
   #read(): number {
@@ -303,7 +319,8 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   #finish(surplus: boolean): void {
     const exchange = this.#exchange;
     this.#leave();
-    const clean = this.#keepAlive && !surplus && this.#requestComplete && this.#outbox.queuedBytes === 0;
+    const sent = this.#requestComplete && this.#outbox.queuedBytes === 0 && !this.#writeBroken;
+    const clean = this.#keepAlive && !surplus && sent;
     if (clean && this.#state !== CLOSED) {
       this.reused = true;
       this.#state = IDLE;
@@ -322,7 +339,8 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
       this.close();
       return;
     }
-    if (got === 0 && this.#state === BODY && this.#untilClose) {
+    // After a reset that a write has already reported, 0 is not the peer's FIN.
+    if (got === 0 && this.#state === BODY && this.#untilClose && !this.#writeBroken) {
       this.#keepAlive = false;
       this.#finish(false);
       return;

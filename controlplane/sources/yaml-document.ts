@@ -16,6 +16,7 @@ import {
   Parser,
 } from 'yaml';
 import type { FieldPath, FindingCode, SourcePosition } from '../finding.ts';
+import { findTooDeep } from '../../mesh/yaml-nesting.ts';
 import { limits } from '../limits.ts';
 
 /** One document of a file. */
@@ -42,7 +43,7 @@ export type ParsedYaml =
 export function parseYaml(text: string, file: string): ParsedYaml {
   const lines = new LineMap(text, file);
   const tokens = [...new Parser(lines.counter.addNewLine).parse(text)];
-  const deep = findTooDeep(tokens);
+  const deep = findTooDeep(tokens, limits.yamlDepthMax);
   if (deep !== null) {
     return failure(lines.at(deep), 'YAML_TOO_COMPLEX', `more than ${limits.yamlDepthMax} levels deep`, 'flatten it');
   }
@@ -70,22 +71,6 @@ export function parseYaml(text: string, file: string): ParsedYaml {
 
 function failure(position: SourcePosition, code: FindingCode, reason: string, remedy: string): ParsedYaml {
   return { ok: false, problem: { position, code, reason, remedy } };
-}
-
-/** Offset of the first token below the depth bound; null when there is none. Iterative: that is its point. */
-function findTooDeep(tokens: readonly CST.Token[]): number | null {
-  const stack: { token: CST.Token; depth: number }[] = tokens.map((token) => ({ token, depth: 0 }));
-  for (let entry = stack.pop(); entry !== undefined; entry = stack.pop()) {
-    const { token, depth } = entry;
-    if (depth > limits.yamlDepthMax) return token.offset;
-    if (token.type === 'document' && token.value !== undefined) stack.push({ token: token.value, depth });
-    if (!('items' in token)) continue;
-    for (const item of token.items) {
-      if (item.key !== undefined && item.key !== null) stack.push({ token: item.key, depth: depth + 1 });
-      if (item.value !== undefined) stack.push({ token: item.value, depth: depth + 1 });
-    }
-  }
-  return null;
 }
 
 /** Offsets to lines of the file a person edits: `# source: FILE:LINE` in the first line says where line 2 came from. */

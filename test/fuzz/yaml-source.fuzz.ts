@@ -167,7 +167,8 @@ function withFields(document: string, edits: readonly (readonly [string, unknown
       if (typeof next !== 'object' || next === null) break;
       holder = next as Record<string, unknown>;
     }
-    holder[parts.at(-1) ?? ''] = value;
+    // A copy: fast-check hands out the same object again, and setting a field inside it would make it contain itself.
+    holder[parts.at(-1) ?? ''] = structuredClone(value);
   }
   return JSON.stringify(object);
 }

@@ -105,3 +105,9 @@ test('versions of one API group are the same object, groups are not', () => {
   assert.equal(key('networking.istio.io/v1'), key('networking.istio.io/v1beta1'));
   assert.notEqual(key('networking.istio.io/v1'), key('gateway.networking.k8s.io/v1'));
 });
+
+test('a text that nests without end is refused with its line, instead of ending the process', () => {
+  const problems = problemsOf(`apiVersion: v1\nkind: Pod\nspec: ${'['.repeat(200_000)}`);
+  assert.equal(problems.length, 1);
+  assert.match(problems[0] ?? '', /f\.yaml:3.*more than 64 levels deep.*flatten/);
+});

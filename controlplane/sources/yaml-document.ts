@@ -4,7 +4,6 @@
  * regular expression compiler ends the process), keys must be unique strings, aliases are counted and may not form cycles.
  */
 import {
-  type CST,
   Composer,
   type Document,
   isAlias,

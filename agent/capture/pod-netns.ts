@@ -50,10 +50,20 @@ export function ipv6Skipped(netns: NetworkNamespace): string | null {
   });
 }
 
-/** Whether anything uses the legacy iptables interface in this namespace. */
+/**
+ * Whether anything uses the legacy iptables interface in this namespace. A namespace made before its user namespace had a uid map
+ * (`unshare -Urn` makes both at once) shows these files to nobody; legacy iptables cannot work there either.
+ */
 export function legacyTablesExist(netns: NetworkNamespace): boolean {
   return netns.run(() =>
-    ['ip_tables_names', 'ip6_tables_names'].some((name) => (readOrNull(`/proc/thread-self/net/${name}`) ?? '') !== ''),
+    ['ip_tables_names', 'ip6_tables_names'].some((name) => {
+      try {
+        return (readOrNull(`/proc/thread-self/net/${name}`) ?? '') !== '';
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'EACCES') return false;
+        throw error;
+      }
+    }),
   );
 }
 

@@ -65,9 +65,10 @@ function commandOf(file: TestFile, reportPath: string): readonly string[] {
     file.path,
   ];
   if (file.group !== 'netns') return node;
-  // Namespaces of its own for each file, as root too: whatever it does to interfaces and rules ends with it.
+  // Namespaces of its own for each file, as root too: whatever it does to interfaces and rules ends with it. The network's comes
+  // second: made together with the user namespace it would belong to nobody, as the uid map is written after that.
   const inside = 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"';
-  return ['unshare', '-Urnmpf', '--kill-child', '--mount-proc', 'sh', '-c', inside, 'sh', ...node];
+  return ['unshare', '-Urmpf', '--kill-child', '--mount-proc', 'unshare', '-n', 'sh', '-c', inside, 'sh', ...node];
 }
 
 function runProcess(command: readonly string[], root: string, timeoutMs: number): Promise<Ending> {

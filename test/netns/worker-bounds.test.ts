@@ -94,7 +94,7 @@ test('a pod that floods delays a quiet pod by a small factor only', { timeout: 1
   const flooded = await flood.stop();
   const figures = [0.5, 0.99].map((q) => `p${q * 100} ${at(alone, q).toFixed(2)} → ${at(crowded, q).toFixed(2)} ms`);
   t.diagnostic(`quiet pod beside ${flooded} flooding requests on 256 connections: ${figures.join(', ')}`);
-  assert.ok(flooded > 1_000, `the flood was one: ${flooded} requests`);
+  assert.ok(flooded > 300, `the flood was one: ${flooded} requests`);
   // Served in order of arrival, a quiet request would wait behind up to 256 others each time. The fair queue is proven
   // exactly in the reactor's property tests; here it shows in the counters of the real thing.
   assert.ok(((await lab.stats()).counters['deferred_events'] ?? 0) > 0, 'the flood was held back in favour of others');

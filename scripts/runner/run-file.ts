@@ -64,13 +64,16 @@ function commandOf(file: TestFile, reportPath: string): readonly string[] {
     `--test-reporter-destination=${reportPath}`,
     file.path,
   ];
-  // An agent needs namespaces it may enter; root has them, a plain user gets his own.
-  const isPlainUser = process.getuid?.() !== 0;
-  if (file.group !== 'netns' && !(file.group === 'integration' && isPlainUser)) return node;
-  // Namespaces of its own for each file, as root too: whatever it does to interfaces and rules ends with it. The network's comes
-  // second: made together with the user namespace it would belong to nobody, as the uid map is written after that.
+  // The network namespace comes second: made together with the user namespace it would belong to nobody, as the uid map is
+  // written after that.
   const inside = 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"';
-  return ['unshare', '-Urmpf', '--kill-child', '--mount-proc', 'unshare', '-n', 'sh', '-c', inside, 'sh', ...node];
+  const within = ['unshare', '-n', 'sh', '-c', inside, 'sh', ...node];
+  // Namespaces of its own for each file, as root too: whatever it does to interfaces and rules ends with it.
+  if (file.group === 'netns') return ['unshare', '-Urmpf', '--kill-child', '--mount-proc', ...within];
+  // An agent needs namespaces that it may enter: root has them, a plain user gets his own (with this machine's init, which
+  // reaps what a killed agent leaves).
+  if (file.group === 'integration' && process.getuid?.() !== 0) return ['unshare', '-Urm', ...within];
+  return node;
 }
 
 function runProcess(command: readonly string[], root: string, timeoutMs: number): Promise<Ending> {

@@ -107,10 +107,10 @@ export const limits = {
   connectionsPerPodMax: 16_384,
   /** Per worker. */
   connectionsPerWorkerMax: 65_536,
-  /** Bytes waiting for a peer that does not read; above it the source is not read (backpressure). */
-  queuedBytesPerConnectionMax: 131_072,
   /** Request octets kept to replay an idempotent request whose reused upstream connection turned out closed. */
   replayBytesMax: 4_096,
+  /** Free replay buffers kept per worker for reuse; more than that are garbage. */
+  replayBuffersMax: 1_024,
   /** Octets read and dropped while a refused request's body is still arriving. */
   lingerBytesMax: 1_048_576,
   /** Octets of a tunnelled or TCP connection moved per event before the next pod's turn. */

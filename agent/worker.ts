@@ -7,7 +7,6 @@ import { Reactor } from './engine/reactor.ts';
 import { ACCESS_LOG_FD, type FromWorker, IPC_FD, type ToWorker } from './ipc/messages.ts';
 import { WorkerChannel } from './ipc/worker-channel.ts';
 import { limits } from './limits.ts';
-import { MeshState } from '../mesh/state.ts';
 import { WorkerContext } from './proxy/context.ts';
 import { Housekeeping } from './proxy/housekeeping.ts';
 import { AccessLog } from './telemetry/access-log.ts';
@@ -63,7 +62,6 @@ class Worker {
     this.#context = new WorkerContext({
       self: { worker: message.worker, node: message.node, trustDomain: message.trustDomain },
       reactor: this.#reactor,
-      mesh: new MeshState(),
       accessLog: new AccessLog(ACCESS_LOG_FD, message.accessLog, bounds, () => Date.now()),
       bounds,
       log: (level, text, fields) => this.#log.write(level, text, fields),

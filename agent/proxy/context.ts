@@ -6,7 +6,7 @@ import { RequestHead } from '../http1/request-head.ts';
 import { ResponseHead } from '../http1/response-head.ts';
 import type { LogLevel } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
-import type { MeshState } from '../../mesh/state.ts';
+import { MeshState } from '../../mesh/state.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { BoundCounters } from '../telemetry/bounds.ts';
 import { SeriesTable } from '../telemetry/series.ts';
@@ -28,13 +28,13 @@ export type LogFunction = (level: LogLevel, message: string, fields: Readonly<Re
 export class WorkerContext implements UpstreamEnvironment {
   readonly self: WorkerIdentity;
   readonly reactor: Reactor;
-  readonly mesh: MeshState;
+  readonly inFlight = new InFlight();
+  readonly mesh = new MeshState({ onSlotAssigned: (endpoint) => this.inFlight.assign(endpoint) });
   readonly accessLog: AccessLog;
   readonly log: LogFunction;
   readonly random: () => number;
   readonly bounds: BoundCounters;
   readonly series: SeriesTable;
-  readonly inFlight = new InFlight();
   readonly addresses = new PreparedAddresses();
   /** Shared by every read of this worker; valid until the next one. */
   readonly readBuffer: PinnedBuffer = allocatePinned(limits.readBufferBytes);
@@ -53,7 +53,6 @@ export class WorkerContext implements UpstreamEnvironment {
   constructor(parts: {
     self: WorkerIdentity;
     reactor: Reactor;
-    mesh: MeshState;
     accessLog: AccessLog;
     bounds: BoundCounters;
     log: LogFunction;
@@ -61,7 +60,6 @@ export class WorkerContext implements UpstreamEnvironment {
   }) {
     this.self = parts.self;
     this.reactor = parts.reactor;
-    this.mesh = parts.mesh;
     this.accessLog = parts.accessLog;
     this.bounds = parts.bounds;
     this.log = parts.log;

@@ -20,6 +20,7 @@ import {
   rewriteRequestHead,
   rewriteResponseHead,
 } from '../http1/rewrite.ts';
+import { limits } from '../limits.ts';
 import { type Exchange, HttpUpstream, type UpstreamFailure } from '../upstream/http-upstream.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
@@ -362,7 +363,8 @@ export class HttpExchange implements Exchange {
 
   #dropReplay(): void {
     if (this.#replay === null) return;
-    this.#context.replayBuffers.push(this.#replay);
+    const free = this.#context.replayBuffers;
+    if (free.length < limits.replayBuffersMax) free.push(this.#replay);
     this.#replay = null;
   }
 

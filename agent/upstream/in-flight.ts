@@ -8,15 +8,17 @@ export class InFlight {
   counts = new Uint32Array(1024);
   #owners: (Endpoint | undefined)[] = [];
 
+  /** A slot has got a new endpoint: nothing is in flight to it (MeshState's onSlotAssigned). */
+  assign(endpoint: Endpoint): void {
+    if (endpoint.slot >= this.counts.length) this.#grow(endpoint.slot);
+    this.#owners[endpoint.slot] = endpoint;
+    this.counts[endpoint.slot] = 0;
+  }
+
   begin(endpoint: Endpoint): void {
     const slot = endpoint.slot;
     if (slot === UNBALANCED_SLOT) return;
-    if (slot >= this.counts.length) this.#grow(slot);
-    if (this.#owners[slot] !== endpoint) {
-      this.#owners[slot] = endpoint;
-      this.counts[slot] = 0;
-    }
-    (this.counts[slot] as number)++;
+    if (this.#owners[slot] === endpoint) (this.counts[slot] as number)++;
   }
 
   end(endpoint: Endpoint): void {

@@ -4,8 +4,8 @@
  *   write ──► send(2) ──► all taken: nothing is copied, nothing is queued (the common case)
  *                   └──► rest copied here; the caller stops reading its source (backpressure) until flush() says drained
  *
- * Bound: a source is read at most once (limits.readBufferBytes) after its peer blocked, so a queue never holds more than
- * limits.queuedBytesPerConnectionMax; the caller checks `queuedBytes` before it reads again.
+ * Bound: a source is not read while its peer's outbox holds anything, so a queue never holds more than one read (limits.readBufferBytes)
+ * and a rewritten head (limits.scratchBytes).
  */
 import { EAGAIN, EINTR } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';

@@ -3,17 +3,7 @@
  * before anything recursive sees it (the composer of the `yaml` library recurses, and running out of stack inside V8's
  * regular expression compiler ends the process), keys must be unique strings, aliases are counted and may not form cycles.
  */
-import {
-  Composer,
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  Parser,
-} from 'yaml';
+import { Composer, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, Parser } from 'yaml';
 import type { FieldPath, FindingCode, SourcePosition } from '../finding.ts';
 import { findTooDeep } from '../../mesh/yaml-nesting.ts';
 import { limits } from '../limits.ts';

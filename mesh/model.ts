@@ -11,8 +11,11 @@ export type Ip = string;
 /** `namespace/name`, the key people use in kubectl. */
 export type NamespacedName = string;
 
-/** What a port is declared to carry; `detect` = undeclared: decide from the first bytes. */
-export type PortProtocol = 'http' | 'tcp' | 'detect';
+/**
+ * What a port is declared to carry. `detect`: undeclared, decide from the first octets. `http2` and `grpc`: the endpoint
+ * speaks HTTP/2 (appProtocol kubernetes.io/h2c, http2, grpc). `tls`: passed through, its server name may be looked at.
+ */
+export type PortProtocol = 'http' | 'http2' | 'grpc' | 'tls' | 'tcp' | 'detect';
 
 export interface TargetPort {
   readonly servicePort: number;

@@ -314,7 +314,7 @@ const CHECKS: Readonly<Record<MeshKind, Check>> = {
       name,
       hostname: text,
       addresses: list(address),
-      ports: list(object({ port, name: anyText, protocol: oneOf('http', 'tcp', 'detect') })),
+      ports: list(object({ port, name: anyText, protocol: oneOf('http', 'http2', 'grpc', 'tls', 'tcp', 'detect') })),
     },
     (value) => {
       const ports = (value as { ports: readonly { port: number }[] }).ports.map((entry) => entry.port);

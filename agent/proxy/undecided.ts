@@ -39,7 +39,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   static start(context: WorkerContext, flow: Flow, fd: number): void {
     flow.pod.connectionsActive++;
     flow.pod.connectionsOpened++;
-    if (flow.protocol === 'tcp') {
+    if (flow.protocol === 'tcp' || flow.protocol === 'tls') {
       TcpRelay.start(context, flow, fd, null, null);
       return;
     }

@@ -8,8 +8,22 @@ const WORKLOAD_EXTENSION = 'weir.mesh.v1.WorkloadExtension';
 const SERVICE_EXTENSION = 'weir.mesh.v1.ServiceExtension';
 const TYPE_URL_PREFIX = 'type.googleapis.com/';
 
-const PROTOCOLS: Readonly<Record<number, PortProtocol>> = { 1: 'http', 2: 'tcp', 3: 'detect' };
-const PROTOCOL_NUMBERS: Readonly<Record<PortProtocol, number>> = { http: 1, tcp: 2, detect: 3 };
+const PROTOCOLS: Readonly<Record<number, PortProtocol>> = {
+  1: 'http',
+  2: 'tcp',
+  3: 'detect',
+  4: 'http2',
+  5: 'grpc',
+  6: 'tls',
+};
+const PROTOCOL_NUMBERS: Readonly<Record<PortProtocol, number>> = {
+  http: 1,
+  tcp: 2,
+  detect: 3,
+  http2: 4,
+  grpc: 5,
+  tls: 6,
+};
 /** Pod uid: a UUID in a cluster, any path-free token in files. A '/' would make it look like a Service's key. */
 const UID = /^[A-Za-z0-9][-A-Za-z0-9._]{0,252}$/;
 /** A hostname as Kubernetes makes it: `name.namespace.svc.cluster.local`. */

@@ -51,7 +51,7 @@ const anyService: fc.Arbitrary<MeshResource> = fc
       fc.record({
         port: fc.constantFrom(80, 81),
         name: fc.constant(''),
-        protocol: fc.constantFrom('http' as const, 'tcp' as const, 'detect' as const),
+        protocol: fc.constantFrom('http' as const, 'grpc' as const, 'tcp' as const, 'detect' as const),
       }),
       {
         selector: (p) => p.port,

@@ -92,6 +92,12 @@ export const limits = {
   /** Options in all Connection fields of a head, because each is compared with every field: 400. */
   connectionOptionsMax: 32,
 
+  // --- HPACK
+  /** Recurring header lists kept per worker, a power of two: as many kinds of request and response as a node's pods have at once. */
+  headerListsKeptMax: 1_024,
+  /** Size of a list that is kept, octets (RFC 7541 section 4.1): browsers' are 1 to 2 KiB, larger ones seldom recur. */
+  headerListKeptBytesMax: 4_096,
+
   /** Rewritten heads and local responses: a head at its limit plus what header modifiers add. */
   scratchBytes: 131_072,
   /** Pending connections per listener; the kernel caps it at net.core.somaxconn of the pod's namespace. */

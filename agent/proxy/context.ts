@@ -10,6 +10,8 @@ import { MeshState } from '../../mesh/state.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { BoundCounters } from '../telemetry/bounds.ts';
 import { SeriesTable } from '../telemetry/series.ts';
+import { HeaderListTable } from '../http2/header-list.ts';
+import { FrameBuffers } from '../upstream/frame-output.ts';
 import { InFlight } from '../upstream/in-flight.ts';
 import type { UpstreamEnvironment } from '../upstream/environment.ts';
 import { ConnectionTable } from './connection-table.ts';
@@ -47,6 +49,11 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly connections = new ConnectionTable();
   readonly verifyTokens: VerifyTokens = new Map();
   readonly pods: PodTable;
+  readonly frameBuffers = new FrameBuffers();
+  readonly headerLists = new HeaderListTable({
+    headerListsKeptMax: limits.headerListsKeptMax,
+    headerListKeptBytesMax: limits.headerListKeptBytesMax,
+  });
   idleUpstreams = 0;
   draining = false;
 

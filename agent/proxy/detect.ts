@@ -5,9 +5,12 @@
  * 2.2). Everything else is relayed as TCP under the connection's L4 verdict, where HTTP-only ALLOW rules never match and
  * HTTP-only DENY rules deny, so that a disguised request gains nothing.
  */
+import { PREFACE } from '../http2/frame.ts';
+
 export const NEED_MORE = 0;
 export const IS_HTTP = 1;
 export const IS_OPAQUE = 2;
+export const IS_HTTP2 = 3;
 
 /** IANA HTTP method registry plus PURGE-like verbs in common use. `PRI` is left out: it opens HTTP/2. */
 const METHODS = [
@@ -70,6 +73,11 @@ export function detect(bytes: Uint8Array, start: number, end: number): number {
     at += 2;
   }
   if (at >= end) return NEED_MORE;
+  if (bytes[at] === PREFACE[0] && bytes[at + 1] === PREFACE[1] && bytes[at + 2] === PREFACE[2]) {
+    const length = Math.min(PREFACE.length, end - at);
+    for (let i = 0; i < length; i++) if (bytes[at + i] !== PREFACE[i]) return IS_OPAQUE;
+    return length === PREFACE.length && at === start ? IS_HTTP2 : length < PREFACE.length ? NEED_MORE : IS_OPAQUE;
+  }
   for (const method of METHODS) {
     const length = Math.min(method.length, end - at);
     let same = 0;

@@ -29,11 +29,21 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   BAD_HEADER_EDIT: "the route's header modifiers would make this message invalid",
   NO_HEALTHY_UPSTREAM: 'the service has no ready endpoint',
   UPSTREAM_CONNECT_FAILED: 'the endpoint refused the connection or did not answer in time',
+  UPSTREAM_OVERFLOW: 'the endpoint takes no more requests at a time',
   UPSTREAM_RESET: 'the endpoint closed the connection before it answered',
   UPSTREAM_MALFORMED: 'the endpoint sent an ambiguous or malformed response',
   HEAD_TIMEOUT: 'the request head did not arrive in time',
   CONNECT_UNSUPPORTED: 'CONNECT is not available through the mesh yet',
 };
+
+/** The body of a local response, one line of ASCII. */
+export function localBody(reason: string): Buffer {
+  return Buffer.from(bodyText(reason), 'latin1');
+}
+
+function bodyText(reason: string): string {
+  return `${reason}: ${EXPLANATIONS[reason] ?? 'the request is malformed or ambiguous and was not forwarded'}\n`;
+}
 
 /**
  * Writes a complete response at the start of `into`; returns its length.
@@ -46,7 +56,7 @@ export function localResponse(
   keepAlive: boolean,
   withBody: boolean,
 ): number {
-  const body = `${reason}: ${EXPLANATIONS[reason] ?? 'the request is malformed or ambiguous and was not forwarded'}\n`;
+  const body = bodyText(reason);
   const head =
     `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\n` +
     `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n` +

@@ -419,7 +419,7 @@ export class Http2Session {
 
   /** Streams the peer will not look at: their requests may be sent elsewhere (RFC 9113 section 6.8). */
   #refuseAbove(lastStreamId: number): void {
-    for (const stream of [...this.#streams.values()]) {
+    for (const stream of this.#streams.values()) {
       if (stream.id > lastStreamId) this.#abandon(stream, frame.REFUSED_STREAM);
     }
   }
@@ -605,7 +605,7 @@ export class Http2Session {
   /** The connection is gone: every stream is told. */
   end(code: number): void {
     if (this.failed < 0) this.failed = code;
-    for (const stream of [...this.#streams.values()]) this.#abandon(stream, code);
+    for (const stream of this.#streams.values()) this.#abandon(stream, code);
   }
 
   /** A stream was cancelled, refused or in error. */

@@ -253,7 +253,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
   // --- as a live connection
 
   reevaluate(): void {
-    for (const exchange of [...this.#exchanges]) exchange.reevaluate();
+    for (const exchange of this.#exchanges) exchange.reevaluate();
   }
 
   drain(): void {

@@ -153,8 +153,8 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     }
     this.#context.connections.remove(this);
     this.#context.reactor.timers.disarm(this.#timer);
-    const { start } = http2 ? Http2Downstream : HttpDownstream;
-    start(this.#context, this.#flow, this.#fd, length, true);
+    if (http2) Http2Downstream.start(this.#context, this.#flow, this.#fd, length, true);
+    else HttpDownstream.start(this.#context, this.#flow, this.#fd, length, true);
   }
 
   #becomeRelay(prefix: Buffer | null): void {

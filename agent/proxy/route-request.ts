@@ -41,7 +41,6 @@ export function routeRequest(flow: Flow, head: RequestHead): RouteOutcome {
   outcome.routeName = null;
   outcome.requestEdits = null;
   outcome.responseEdits = null;
-  if (head.method === 'CONNECT') return answer(501, 'CONNECT_UNSUPPORTED', '-');
   const routes = flow.routed?.routes ?? null;
   const choice = routes === null ? flow.choose() : chooseByRoute(flow, head, routes);
   if (choice === null) return outcome;

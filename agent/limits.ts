@@ -143,9 +143,11 @@ export const limits = {
   connectionsPerPodMax: 16_384,
   /** Per worker. */
   connectionsPerWorkerMax: 65_536,
+  /** Interim responses (100, 103) to one request; no server sends more than a few, and each costs the client a read: 502. */
+  interimResponsesMax: 64,
   /** Request octets kept to replay an idempotent request whose reused upstream connection turned out closed. */
   replayBytesMax: 4_096,
-  /** Free replay buffers kept per worker for reuse; more than that are garbage. */
+  /** Free buffers for kept requests, per size and worker; more than that are garbage. */
   replayBuffersMax: 1_024,
   /** Octets read and dropped while a refused request's body is still arriving. */
   lingerBytesMax: 1_048_576,

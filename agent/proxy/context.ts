@@ -17,6 +17,7 @@ import type { UpstreamEnvironment } from '../upstream/environment.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { PodTable } from './pod-table.ts';
 import { PreparedAddresses } from './prepared-addresses.ts';
+import { KeptRequests } from './replay.ts';
 import type { VerifyTokens } from './verify-reply.ts';
 
 export interface WorkerIdentity {
@@ -42,8 +43,7 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly readBuffer: PinnedBuffer = allocatePinned(limits.readBufferBytes);
   /** Rewritten heads and local responses are built here. */
   readonly scratch: PinnedBuffer = allocatePinned(limits.scratchBytes);
-  /** Free buffers for requests that may have to be replayed (u16 length, then octets). */
-  readonly replayBuffers: Buffer[] = [];
+  readonly keptRequests = new KeptRequests();
   readonly requestHead = new RequestHead();
   readonly responseHead = new ResponseHead();
   readonly connections = new ConnectionTable();

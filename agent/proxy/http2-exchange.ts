@@ -312,7 +312,7 @@ export class Http2Exchange implements StreamHandler {
     if (isGrpc || this.#facts?.method === 'HEAD') {
       down.sendHeaders(list, true);
     } else {
-      const body = localBody(reason);
+      const body = Buffer.from(localBody(reason), 'latin1');
       down.sendHeaders(list, false);
       this.#responseBytes = body.length;
       down.sendData(body, 0, body.length, true);

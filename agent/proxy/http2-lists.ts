@@ -97,7 +97,7 @@ export function localHeaders(status: number, reason: string, isGrpc: boolean, ta
         [':status', '200'],
         ['content-type', 'application/grpc'],
         ['grpc-status', String(GRPC_STATUS[status] ?? 2)],
-        ['grpc-message', percentEncoded(body.toString('latin1').trimEnd())],
+        ['grpc-message', percentEncoded(body.trimEnd())],
         ['x-weir-reason', reason],
       ]
     : [

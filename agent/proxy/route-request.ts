@@ -44,7 +44,6 @@ export function routeRequest(flow: Flow, head: RequestView): RouteOutcome {
   outcome.routeName = null;
   outcome.requestEdits = null;
   outcome.responseEdits = null;
-  if (head.method === 'CONNECT') return answer(501, 'CONNECT_UNSUPPORTED', '-');
   const routes = flow.routed?.routes ?? null;
   outcome.speaks = spoken(flow.protocol, false);
   const choice = routes === null ? flow.choose() : chooseByRoute(flow, head, routes);

@@ -46,7 +46,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     }
     const got = receive(fd, context.readBuffer, 0, context.readBuffer.length);
     if (got > 0) {
-      const kind = detect(context.readBuffer.bytes, 0, got);
+      const kind = detect(context.readBuffer.bytes, 0, got, flow.protocol === 'http');
       if (kind === IS_HTTP2) {
         Http2Downstream.start(context, flow, fd, got, false);
         return;
@@ -121,7 +121,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
       return true;
     }
     const length = held + got;
-    const kind = detect(buffer.bytes, 0, length);
+    const kind = detect(buffer.bytes, 0, length, this.#flow.protocol === 'http');
     if (kind === NEED_MORE && got > 0) {
       this.#pending = Buffer.from(buffer.bytes.subarray(0, length));
       return true;

@@ -52,7 +52,7 @@ export class Http1Stream implements MessageStream, Exchange {
 
   sendHeaders(list: HeaderList, endStream: boolean): void {
     this.#chunkedRequest = !endStream && this.#facts.contentLength < 0;
-    this.#upstream.begin(this, this.#facts.method === 'HEAD');
+    this.#upstream.begin(this, this.#facts.method, endStream);
     if (endStream) this.#finish();
     this.#write(requestText(this.#facts, list, this.#chunkedRequest));
   }

@@ -49,6 +49,7 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly connections = new ConnectionTable();
   readonly verifyTokens: VerifyTokens = new Map();
   readonly pods: PodTable;
+  readonly translation: PinnedBuffer = allocatePinned(limits.scratchBytes);
   readonly frameBuffers = new FrameBuffers();
   readonly headerLists = new HeaderListTable({
     headerListsKeptMax: limits.headerListsKeptMax,

@@ -21,7 +21,14 @@ import {
   rewriteRequestHead,
   rewriteResponseHead,
 } from '../http1/rewrite.ts';
-import { type Exchange, HttpUpstream, type UpstreamFailure } from '../upstream/http-upstream.ts';
+import {
+  type Exchange,
+  HttpUpstream,
+  type UpstreamConnection,
+  type UpstreamFailure,
+} from '../upstream/http-upstream.ts';
+import { POOL_FULL } from '../upstream/http2-pool.ts';
+import { TranslatedUpstream } from '../upstream/translated-upstream.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
 import { localBody, localResponse } from './local-response.ts';
@@ -60,7 +67,7 @@ export class HttpExchange implements Exchange {
   readonly #flow: Flow;
   readonly #client: ClientSide;
   #scanner: BodyScanner | null = null;
-  #upstream: HttpUpstream | null = null;
+  #upstream: UpstreamConnection | null = null;
   /** Inbound: the one upstream connection that carries this client's address, kept between requests. */
   #dedicated: HttpUpstream | null = null;
   #responseEdits: HeadEdits | null = null;
@@ -178,7 +185,7 @@ export class HttpExchange implements Exchange {
     body: number,
     outcome: RouteOutcome,
   ): void {
-    const upstream = this.#acquire(outcome.peer as PeerFacts);
+    const upstream = this.#acquire(outcome.peer as PeerFacts, outcome.speaks);
     if (upstream === null) {
       this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
       return;
@@ -230,21 +237,31 @@ export class HttpExchange implements Exchange {
     return withoutBody || !WITHOUT_CONTENT.has(this.#method);
   }
 
-  #writeFailed(upstream: HttpUpstream, errno: number): void {
+  #writeFailed(upstream: UpstreamConnection, errno: number): void {
     const failure = upstream.connected ? 'reset' : 'connect';
     upstream.abort();
     this.onUpstreamFailed(failure, errno);
   }
 
   /** An idle connection to the peer, or a new one; null when dialling failed at once. */
-  #acquire(peer: PeerFacts): HttpUpstream | null {
+  #acquire(peer: PeerFacts, speaks: RouteOutcome['speaks']): UpstreamConnection | null {
     if (peer.endpoint.slot !== UNBALANCED_SLOT) {
+      // A tunnel is what HTTP/1.1 makes of it: the endpoint is asked in the client's version.
+      if (speaks === 'http2' && this.#tunnelHead === null) return this.#translate(peer);
       const idle = this.#flow.pod.pool.take(peer.endpoint);
       if (idle !== null) return idle;
     } else if (this.#dedicated?.idle === true && this.#dedicated.endpoint === peer.endpoint) {
       return this.#dedicated;
     }
     return this.#dial(peer);
+  }
+
+  /** A stream on an HTTP/2 connection to the peer; null when there is none to be had. */
+  #translate(peer: PeerFacts): UpstreamConnection | null {
+    if (peer.localPod?.closed === true) return null;
+    const { pod } = this.#flow;
+    const connection = pod.pool.http2.take(pod.index, peer.endpoint, peer.plan);
+    return connection === null || connection === POOL_FULL ? null : new TranslatedUpstream(this.#context, connection);
   }
 
   #dial(peer: PeerFacts): HttpUpstream | null {

@@ -74,7 +74,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     this.tenant = flow.pod.index;
     this.podIndex = flow.pod.index;
     this.#lastActiveMs = context.reactor.nowMs;
-    this.#output = new FrameOutput(context.frameBuffers, this);
+    this.#output = new FrameOutput(context.frameBuffers, this, true);
     this.session = new Http2Session(true, this, this.#output, context.headerLists, context.reactor.nowMs);
   }
 

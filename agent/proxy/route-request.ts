@@ -45,7 +45,8 @@ export function routeRequest(flow: Flow, head: RequestView): RouteOutcome {
   outcome.requestEdits = null;
   outcome.responseEdits = null;
   const routes = flow.routed?.routes ?? null;
-  outcome.speaks = spoken(flow.protocol, false);
+  // The other node has translated already what comes from there.
+  outcome.speaks = flow.direction === 'inbound' ? 'same' : spoken(flow.protocol, false);
   const choice = routes === null ? flow.choose() : chooseByRoute(flow, head, routes);
   if (choice === null) return outcome;
   if (!choice.ok) return answer(503, choice.reason, 'UH');

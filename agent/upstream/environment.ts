@@ -15,6 +15,8 @@ export interface UpstreamEnvironment {
   readonly readBuffer: PinnedBuffer;
   /** Shared: where heads and frames that are made here are written. */
   readonly scratch: PinnedBuffer;
+  /** Shared: messages that change their version are written here. */
+  readonly translation: PinnedBuffer;
   readonly responseHead: ResponseHead;
   readonly bounds: BoundCounters;
   readonly inFlight: InFlight;

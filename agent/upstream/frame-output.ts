@@ -50,6 +50,8 @@ export interface OutputOwner {
 export class FrameOutput implements FrameSink {
   /** Octets handed to the kernel or waiting for it. */
   written = 0;
+  /** False while the socket connects: a failed send would take the reason why it could not. */
+  ready: boolean;
   /** The peer takes nothing any more; what it had said before may still be read. */
   broken = false;
   readonly #buffers: FrameBuffers;
@@ -58,7 +60,8 @@ export class FrameOutput implements FrameSink {
   #buffer: PinnedBuffer | null = null;
   #used = 0;
 
-  constructor(buffers: FrameBuffers, owner: OutputOwner) {
+  constructor(buffers: FrameBuffers, owner: OutputOwner, ready: boolean) {
+    this.ready = ready;
     this.#buffers = buffers;
     this.#owner = owner;
   }
@@ -113,6 +116,10 @@ export class FrameOutput implements FrameSink {
     if (this.#used === 0 || this.broken) return;
     this.written += this.#used;
     const fd = this.#owner.fd;
+    if (!this.ready) {
+      this.#outbox.hold(buffer, 0, this.#used);
+      return;
+    }
     const result = fd < 0 ? -EPIPE : this.#outbox.write(fd, buffer, 0, this.#used);
     if (result < 0) this.#break();
     else if (this.#outbox.queuedBytes > 0) this.#owner.onOutputBlocked();

@@ -43,6 +43,28 @@ export interface Exchange {
   onUpstreamDrained(): void;
 }
 
+/** What an exchange sends a request on and hears the response from: an HTTP/1.1 connection, or what stands for one. */
+export interface UpstreamConnection {
+  /** A request was answered on this connection before: a reset now may only mean that it was stale. */
+  readonly reused: boolean;
+  /** The handshake is over. */
+  readonly connected: boolean;
+  /** A response octet of the current exchange has arrived. */
+  readonly answered: boolean;
+  /** Octets are held back because the endpoint does not take them: do not read the client meanwhile. */
+  readonly blocked: boolean;
+  /** @param mayReuse false: nothing may follow this request on its connection */
+  begin(exchange: Exchange, method: string, mayReuse: boolean): void;
+  /** 0 when sent or queued, −errno when the connection is broken (the caller fails the exchange). */
+  write(from: PinnedBuffer, offset: number, length: number): number;
+  /** Comes before the write() of the last octets. */
+  requestFinished(): void;
+  pauseReading(): void;
+  resumeReading(): void;
+  abort(): void;
+  close(): void;
+}
+
 export interface UpstreamPoolLike {
   release(upstream: HttpUpstream): boolean;
   forget(upstream: HttpUpstream): void;
@@ -53,7 +75,7 @@ const BODY = 1;
 const IDLE = 2;
 const CLOSED = 3;
 
-export class HttpUpstream implements ReadyHandler, TimerTarget {
+export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnection {
   readonly tenant: number;
   readonly endpoint: Endpoint;
   readonly plan: DialPlan;

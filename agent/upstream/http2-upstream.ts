@@ -50,7 +50,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     this.#plan = plan;
     this.#pool = pool;
     this.idleSinceMs = environment.reactor.nowMs;
-    this.#output = new FrameOutput(environment.frameBuffers, this);
+    this.#output = new FrameOutput(environment.frameBuffers, this, false);
     this.session = new Http2Session(false, this, this.#output, environment.headerLists, environment.reactor.nowMs);
   }
 
@@ -110,6 +110,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     }
     if ((events & WRITABLE) === 0) return false;
     this.#connected = true;
+    this.#output.ready = true;
     this.#environment.reactor.timers.disarm(this.#timer);
     this.#updateInterest();
     return true;

@@ -91,14 +91,18 @@ export function requestText(facts: RequestFacts, list: HeaderList, chunked: bool
   return `${text}${chunked ? 'transfer-encoding: chunked\r\n' : ''}\r\n`;
 }
 
-/** The head of an HTTP/1.1 response that says what an HTTP/2 one does; reason phrases do not exist there. */
-export function responseText(list: HeaderList, status: number, chunked: boolean): string {
+/**
+ * The head of an HTTP/1.1 response that says what an HTTP/2 one does; reason phrases do not exist there.
+ * @param empty there is no body, and the head does not say so by itself
+ */
+export function responseText(list: HeaderList, status: number, chunked: boolean, empty: boolean): string {
   const { names, values } = list;
   let text = `HTTP/1.1 ${status} \r\n`;
   for (let i = 0; i < names.length; i++) {
     if ((names[i] as string).charCodeAt(0) !== 0x3a) text += `${names[i]}: ${values[i]}\r\n`;
   }
-  return `${text}${chunked ? 'transfer-encoding: chunked\r\n' : ''}\r\n`;
+  const framing = chunked ? 'transfer-encoding: chunked\r\n' : empty ? 'content-length: 0\r\n' : '';
+  return `${text}${framing}\r\n`;
 }
 
 /** Trailers as the end of a chunked body. */

@@ -118,6 +118,22 @@ describe('corpus of responses', () => {
   for (const each of responses) test(`${each[0]} (${each[1]})`, () => judge(each));
 });
 
+test('chunks that turn out bad once the head is out: cut, never a complete response', async () => {
+  const start = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n';
+  for (const bad of ['2\nevil', 'x\r\n', '0\r\nContent-Length: 1\r\n\r\n', '1\r\nabc\r\n']) {
+    let endpoint: Socket | null = null;
+    respond = (socket) => {
+      endpoint = socket;
+      socket.write(start);
+    };
+    const client = new Client().send(request('/bad'));
+    await client.until(() => client.text === start);
+    (endpoint as Socket | null)?.write(bad);
+    await client.until(() => false);
+    assert.equal(client.text, start);
+  }
+});
+
 describe('1xx', () => {
   const POST = 'POST /e HTTP/1.1\r\nHost: web\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n';
 

@@ -18,7 +18,7 @@ export const HPACK_TOO_LARGE = 1;
 export const HPACK_ERROR = 2;
 
 export interface HpackBounds {
-  /** SETTINGS_HEADER_TABLE_SIZE that we announce, octets. */
+  /** The largest SETTINGS_HEADER_TABLE_SIZE that we ever announce, octets. */
   readonly tableBytesMax: number;
   /** Header list, octets as RFC 9113 section 10.5.1 counts them. */
   readonly listBytesMax: number;
@@ -80,10 +80,9 @@ export class HpackDecoder {
    * say that it has shrunk its table in its next block (RFC 7541 section 4.2).
    */
   acknowledgeTableSize(tableBytes: number): void {
-    this.#tableLimit = tableBytes;
-    if (tableBytes < this.#table.maxSize) {
-      this.#updateDue = this.#updateDue < 0 ? tableBytes : Math.min(this.#updateDue, tableBytes);
-    }
+    const limit = Math.min(tableBytes, this.#bounds.tableBytesMax);
+    this.#tableLimit = limit;
+    if (limit < this.#table.maxSize) this.#updateDue = this.#updateDue < 0 ? limit : Math.min(this.#updateDue, limit);
   }
 
   /** Decodes the block in [start, end): HPACK_OK with `list` set, HPACK_TOO_LARGE, or HPACK_ERROR for good. Hot. */
@@ -104,11 +103,10 @@ export class HpackDecoder {
     this.#never = false;
     this.#at = start;
     if (!this.#sizeUpdates(bytes, end)) return HPACK_ERROR;
-    const changed = this.#at !== start;
     while (this.#at < end) if (!this.#field(bytes, end)) return HPACK_ERROR;
     if (this.#over()) return HPACK_TOO_LARGE;
     const list = this.#finish();
-    if (!changed && !this.#never && table.generation === generation) {
+    if (!this.#never && table.generation === generation) {
       this.#cache?.keep(bytes, start, end, generation, list);
     }
     this.list = list;

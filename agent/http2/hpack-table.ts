@@ -68,7 +68,7 @@ export class DynamicTable {
     this.generation++;
   }
 
-  /** RFC 7541 section 4.3. */
+  /** RFC 7541 section 4.3. A new generation even if nothing changes. */
   resize(maxSize: number): void {
     this.maxSize = maxSize;
     this.#evict(maxSize);

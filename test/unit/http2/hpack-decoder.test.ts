@@ -143,7 +143,7 @@ describe('size of the dynamic table', () => {
   it('may grow beyond the initial 4,096 octets when that was acknowledged, and not before', () => {
     const update = integer(65_536, 5, 0x20);
     assert.equal(decodeBlock(newDecoder(), update), HPACK_ERROR);
-    const decoder = newDecoder();
+    const decoder = newDecoder({ tableBytesMax: 65_536 });
     decoder.acknowledgeTableSize(65_536);
     assert.equal(decodeBlock(decoder, update), HPACK_OK);
     const encoder = new ReferenceEncoder();
@@ -222,6 +222,14 @@ describe('cache of blocks', () => {
     assert.equal(decoder.list, list);
     rowsOf(decoder, encoder.field('user', 'berta', 'incremental', false, true));
     assert.deepEqual(rowsOf(decoder, repeated), ['user: berta']);
+  });
+
+  it('an entry too large for the table makes the cache forget, too', () => {
+    const decoder = newDecoder();
+    rowsOf(decoder, new ReferenceEncoder().field('user', 'anna', 'incremental', false, true));
+    for (let i = 0; i < 3; i++) assert.deepEqual(rowsOf(decoder, hex('be')), ['user: anna']);
+    rowsOf(decoder, new ReferenceEncoder().field('n', 'x'.repeat(5_000), 'incremental', false, false));
+    assert.equal(decodeBlock(decoder, hex('be')), HPACK_ERROR);
   });
 
   it('equal lists are one object across connections, however they were written', () => {

@@ -112,8 +112,16 @@ export class ReferenceEncoder {
 
 export class ReferenceDecoder {
   readonly table = new ReferenceTable();
-  limit = 4_096;
+  #limit = 4_096;
+  /** A size update of at most this must come first. */
+  #due: number | null = null;
   #rest: number[] = [];
+
+  /** The peer acknowledged a SETTINGS_HEADER_TABLE_SIZE (RFC 7541 section 4.2). */
+  acknowledge(size: number): void {
+    this.#limit = size;
+    if (size < this.table.maxSize) this.#due = Math.min(size, this.#due ?? size);
+  }
 
   /** Throws HpackFault when the block cannot be decoded. */
   decode(block: Uint8Array): Field[] {
@@ -121,6 +129,8 @@ export class ReferenceDecoder {
     const fields: Field[] = [];
     while (this.#rest.length > 0) {
       const first = this.#rest[0] as number;
+      const isUpdate = first >= 0x20 && first < 0x40;
+      if (this.#due !== null && !isUpdate) throw new HpackFault('size update missing');
       if (first >= 0x80) {
         const [name, value] = this.table.at(this.#integer(7));
         fields.push({ name, value, never: false });
@@ -128,15 +138,17 @@ export class ReferenceDecoder {
         const field = this.#literal(6, false);
         this.table.add([field.name, field.value]);
         fields.push(field);
-      } else if (first >= 0x20) {
+      } else if (isUpdate) {
         const size = this.#integer(5);
-        if (fields.length > 0 || size > this.limit) throw new HpackFault('size update');
+        if (fields.length > 0 || size > (this.#due ?? this.#limit)) throw new HpackFault('size update');
+        this.#due = null;
         this.table.maxSize = size;
         this.table.shrink();
       } else {
         fields.push(this.#literal(4, first >= 0x10));
       }
     }
+    if (this.#due !== null) throw new HpackFault('size update missing');
     return fields;
   }
 

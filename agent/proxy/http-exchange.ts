@@ -7,6 +7,7 @@
  * One object per connection, used again for each request. It talks to the client only through ClientSide.
  */
 import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import { ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
 import { BODY_CHUNKED, BODY_NONE, BODY_UNTIL_CLOSE } from '../http1/framing.ts';
@@ -22,6 +23,7 @@ import {
 } from '../http1/rewrite.ts';
 import { limits } from '../limits.ts';
 import { type Exchange, HttpUpstream, type UpstreamFailure } from '../upstream/http-upstream.ts';
+import { type AdmissionRefusal, admitDial, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
 import { localResponse } from './local-response.ts';
@@ -62,6 +64,10 @@ export class HttpExchange implements Exchange {
   #dedicated: HttpUpstream | null = null;
   #responseEdits: HeadEdits | null = null;
   #replay: Buffer | null = null;
+  /** The request counts as in flight. */
+  #admitted = false;
+  /** Why no connection was tried, when #dial answers null. */
+  #notDialled: AdmissionRefusal | null = null;
   #responseStarted = false;
   #closeAfter = false;
   #headRequest = false;
@@ -96,6 +102,12 @@ export class HttpExchange implements Exchange {
     }
     this.#requestBytes = body;
     if (this.#context.accessLog.mode !== 'off') this.#log = captureRequest(head);
+    const refusal = admitRequest(this.#flow.pod);
+    if (refusal !== null) {
+      this.#respond(503, refusal.reason, refusal.flags);
+      return at + length + body;
+    }
+    this.#admitted = true;
     const outcome = routeRequest(this.#flow, head);
     this.peer = outcome.peer;
     if (this.#log !== null) {
@@ -173,7 +185,7 @@ export class HttpExchange implements Exchange {
   ): void {
     const upstream = this.#acquire(outcome.peer as PeerFacts);
     if (upstream === null) {
-      this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
+      this.#respond(503, this.#notDialled?.reason ?? 'UPSTREAM_CONNECT_FAILED', this.#notDialled?.flags ?? 'UF');
       return;
     }
     let from = buffer;
@@ -195,7 +207,7 @@ export class HttpExchange implements Exchange {
     upstream.begin(this, this.#headRequest);
     if (this.requestComplete) upstream.requestFinished();
     if (upstream.reused && this.requestComplete && isReplayable(head.method)) {
-      this.#replay = keepForReplay(this.#context.replayBuffers, from, start, octets);
+      this.#keepForReplay(from, start, octets);
     }
     const result = upstream.write(from, start, octets);
     if (result < 0) this.#writeFailed(upstream, result);
@@ -232,9 +244,10 @@ export class HttpExchange implements Exchange {
   #dial(peer: PeerFacts): HttpUpstream | null {
     const { pod } = this.#flow;
     // A replay remembers its peer; the namespace to dial in is closed with the pod.
-    if (peer.localPod?.closed === true) return null;
+    this.#notDialled = peer.localPod?.closed === true ? null : admitDial(pod);
+    if (peer.localPod?.closed === true || this.#notDialled !== null) return null;
     const pool = peer.endpoint.slot !== UNBALANCED_SLOT ? pod.pool : null;
-    const upstream = new HttpUpstream(this.#context, pod.index, peer.endpoint, peer.plan, pool);
+    const upstream = new HttpUpstream(this.#context, pod.usage, peer.endpoint, peer.plan, pool);
     if (upstream.open() < 0) {
       this.#context.bounds.event('upstream_dial_failed');
       return null;
@@ -315,7 +328,7 @@ export class HttpExchange implements Exchange {
     if (!this.active) return;
     const start = offset + headLength;
     this.#record('-', null);
-    this.active = false;
+    this.#leave();
     this.#upstream = null;
     if (upstream === this.#dedicated) this.#dedicated = null;
     this.#client.becomeTunnel(
@@ -340,6 +353,11 @@ export class HttpExchange implements Exchange {
     if (failure === 'reset' && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
     this.#dropReplay();
     if (this.#log !== null) this.#log.errno = errno;
+    if (errno === -ENOBUFS) {
+      const { reason, flags } = bufferRefusal(this.#flow.pod);
+      this.#respond(503, reason, flags);
+      return;
+    }
     if (failure === 'connect') this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
     else if (failure === 'malformed') this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
     else this.#respond(502, 'UPSTREAM_RESET', 'UC');
@@ -361,8 +379,17 @@ export class HttpExchange implements Exchange {
     return false;
   }
 
+  /** Without room for it the request is just not sent twice. */
+  #keepForReplay(from: PinnedBuffer, start: number, octets: number): void {
+    const { usage } = this.#flow.pod;
+    if (octets > limits.replayBytesMax || !usage.canHold(limits.replayBytesMax)) return;
+    this.#replay = keepForReplay(this.#context.replayBuffers, from, start, octets);
+    if (this.#replay !== null) usage.hold(limits.replayBytesMax);
+  }
+
   #dropReplay(): void {
     if (this.#replay === null) return;
+    this.#flow.pod.usage.release(limits.replayBytesMax);
     const free = this.#context.replayBuffers;
     if (free.length < limits.replayBuffersMax) free.push(this.#replay);
     this.#replay = null;
@@ -392,8 +419,16 @@ export class HttpExchange implements Exchange {
 
   #end(flags: string, reason: string | null): void {
     this.#record(flags, reason);
-    this.active = false;
+    this.#leave();
     this.#client.exchangeEnded(this.#closeAfter);
+  }
+
+  /** The request is no longer in flight. */
+  #leave(): void {
+    this.active = false;
+    if (!this.#admitted) return;
+    this.#admitted = false;
+    requestEnded(this.#flow.pod);
   }
 
   /** Ends the exchange without an answer: the client is gone, or policy no longer allows it. The caller closes. */
@@ -401,7 +436,7 @@ export class HttpExchange implements Exchange {
     if (!this.active) return;
     if (this.status === 0) this.status = 499;
     this.#record(flags, reason);
-    this.active = false;
+    this.#leave();
     this.#dropReplay();
     this.#abortUpstream();
   }
@@ -422,7 +457,7 @@ export class HttpExchange implements Exchange {
 
   /** The connection is closing: nothing of this exchange stays open. */
   close(): void {
-    this.active = false;
+    this.#leave();
     this.#dropReplay();
     this.#abortUpstream();
     this.#dedicated?.close();

@@ -31,8 +31,20 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   UPSTREAM_CONNECT_FAILED: 'the endpoint refused the connection or did not answer in time',
   UPSTREAM_RESET: 'the endpoint closed the connection before it answered',
   UPSTREAM_MALFORMED: 'the endpoint sent an ambiguous or malformed response',
+  OVERLOADED: 'the node is overloaded and this pod is among those that use most of its capacity; try again later',
+  POD_LIMIT_REQUESTS: 'this pod has as many requests in flight as it may have',
+  POD_LIMIT_PENDING: 'too many connections of this pod wait for endpoints that do not answer',
+  POD_LIMIT_BUFFERED: 'peers of this pod do not take what is held for them, and no more may be held',
   HEAD_TIMEOUT: 'the request head did not arrive in time',
   CONNECT_UNSUPPORTED: 'CONNECT is not available through the mesh yet',
+};
+
+/** Refusals that pass by themselves: when to come back, seconds (RFC 9110 section 10.2.3). */
+const RETRY_AFTER_S: Readonly<Record<string, number>> = {
+  OVERLOADED: 1,
+  POD_LIMIT_REQUESTS: 1,
+  POD_LIMIT_PENDING: 1,
+  POD_LIMIT_BUFFERED: 1,
 };
 
 /**
@@ -47,9 +59,11 @@ export function localResponse(
   withBody: boolean,
 ): number {
   const body = `${reason}: ${EXPLANATIONS[reason] ?? 'the request is malformed or ambiguous and was not forwarded'}\n`;
+  const retryAfter = RETRY_AFTER_S[reason];
   const head =
     `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\n` +
     `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n` +
+    `${retryAfter === undefined ? '' : `retry-after: ${retryAfter}\r\n`}` +
     `${keepAlive ? '' : 'connection: close\r\n'}\r\n`;
   return into.bytes.write(withBody ? head + body : head, 0, 'latin1');
 }

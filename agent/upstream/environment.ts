@@ -6,6 +6,7 @@ import type { Reactor } from '../engine/reactor.ts';
 import type { PreparedAddress } from '../engine/address.ts';
 import type { BoundCounters } from '../telemetry/bounds.ts';
 import type { InFlight } from './in-flight.ts';
+import type { WorkerUsage } from './usage.ts';
 
 export interface UpstreamEnvironment {
   readonly reactor: Reactor;
@@ -14,6 +15,7 @@ export interface UpstreamEnvironment {
   readonly responseHead: ResponseHead;
   readonly bounds: BoundCounters;
   readonly inFlight: InFlight;
+  readonly usage: WorkerUsage;
   /** Idle upstream connections of this worker, over all pools. */
   idleUpstreams: number;
 }

@@ -99,7 +99,11 @@ export const METRICS = {
     labels: [...POD, 'bound'],
     help: "Connections, requests and dials of a pod that were refused because of a cap; bound is the pod's own that was reached, or overloaded. Only those above zero.",
   },
-  weir_pod_requests_in_flight: { type: 'gauge', labels: POD, help: 'HTTP requests and streams of a pod in flight now.' },
+  weir_pod_requests_in_flight: {
+    type: 'gauge',
+    labels: POD,
+    help: 'HTTP requests and streams of a pod in flight now.',
+  },
   weir_pod_buffered_bytes: {
     type: 'gauge',
     labels: POD,

@@ -207,7 +207,8 @@ export class SeriesTable {
   #expired(pair: PairSeries, nowMs: number, isGone: (uid: string) => boolean): boolean {
     const gone =
       pair.retired ||
-      (pair.sourceUid !== '' && isGone(pair.sourceUid)) || (pair.destinationUid !== '' && isGone(pair.destinationUid));
+      (pair.sourceUid !== '' && isGone(pair.sourceUid)) ||
+      (pair.destinationUid !== '' && isGone(pair.destinationUid));
     if (!gone) {
       this.#goneSinceMs.delete(pair);
       return false;

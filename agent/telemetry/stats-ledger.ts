@@ -202,11 +202,10 @@ function tcpVector(series: TcpSeries): LedgerSeries {
 }
 
 function podVector(pod: PodStats): LedgerSeries {
-  const { namespace, name, cpuMs, bytesIn, bytesOut, requests, connectionsOpened, refused, shed } = pod;
-  const values = Float64Array.of(
-    ...[cpuMs, bytesIn, bytesOut, requests, connectionsOpened, refused],
-    ...[shed.connections, shed.requests, shed.pending, shed.buffered, shed.overloaded],
-  );
+  const { namespace, name, cpuMs, bytesIn, bytesOut, requests, connectionsOpened, refused } = pod;
+  const { connections, requests: shedRequests, pending, buffered, overloaded } = pod.shed;
+  const counted = [cpuMs, bytesIn, bytesOut, requests, connectionsOpened, refused];
+  const values = Float64Array.from(counted.concat(connections, shedRequests, pending, buffered, overloaded));
   return { labels: { namespace, pod: name }, values };
 }
 

@@ -115,10 +115,10 @@ export const limits = {
   requestsPerPodMax: 16_384,
   /** Requests of a worker in flight: about 2 KiB each; the heaviest pods' further ones get 503. */
   requestsPerWorkerMax: 65_536,
-  /** Connections of a pod that wait for an endpoint's answer: what Envoy's circuit breakers let wait (max_pending_requests 1024). 503 or RST. */
-  pendingPerPodMax: 1_024,
-  /** Such connections of a worker: eight pods at their own bound. */
-  pendingPerWorkerMax: 8_192,
+  /** Connections of a pod that wait for an endpoint's answer: a quarter of its connections, since a burst of new ones waits here for a turn even when endpoints answer at once. 503 or RST. */
+  pendingPerPodMax: 4_096,
+  /** Such connections of a worker: four pods at their own bound. */
+  pendingPerWorkerMax: 16_384,
   /** Octets held for a pod (not yet taken by a peer, unfinished heads, replays, splice pipes): 1,024 blocked reads. Beyond it the connection that would add to them ends. */
   bufferedBytesPerPodMax: 64 * 1024 * 1024,
   /** Octets held by a worker for all pods: four pods at their own bound; the heaviest pods' connections end. */

@@ -8,6 +8,7 @@
  */
 import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
 import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import { ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
 import { BODY_CHUNKED, BODY_NONE, BODY_UNTIL_CLOSE } from '../http1/framing.ts';
@@ -27,10 +28,12 @@ import {
   type UpstreamConnection,
   type UpstreamFailure,
 } from '../upstream/http-upstream.ts';
-import { POOL_FULL } from '../upstream/http2-pool.ts';
+import { Http2Upstream } from '../upstream/http2-upstream.ts';
 import { TranslatedUpstream } from '../upstream/translated-upstream.ts';
+import { type AdmissionRefusal, admitDial, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
+import { sharedConnection } from './http2-connection.ts';
 import { localBody, localResponse } from './local-response.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import { isReplayable, KEPT_START, keptLength, takeReplay } from './replay.ts';
@@ -74,6 +77,10 @@ export class HttpExchange implements Exchange {
   /** The request as it was sent, until its response begins; and its head as it was received, while policy may end it. */
   #replay: Buffer | null = null;
   #head: Buffer | null = null;
+  /** The request counts as in flight. */
+  #admitted = false;
+  /** Why no connection was tried, when #dial answers null. */
+  #notDialled: AdmissionRefusal | null = null;
   #responseStarted = false;
   #closeAfter = false;
   #method = '';
@@ -110,6 +117,12 @@ export class HttpExchange implements Exchange {
     }
     this.#requestBytes = body;
     if (this.#context.accessLog.mode !== 'off') this.#log = captureRequest(head);
+    const refusal = admitRequest(this.#flow.pod);
+    if (refusal !== null) {
+      this.#respond(503, refusal.reason, refusal.flags);
+      return at + length + body;
+    }
+    this.#admitted = true;
     const outcome = routeRequest(this.#flow, head);
     this.peer = outcome.peer;
     if (this.#log !== null) {
@@ -187,7 +200,7 @@ export class HttpExchange implements Exchange {
   ): void {
     const upstream = this.#acquire(outcome.peer as PeerFacts, outcome.speaks);
     if (upstream === null) {
-      this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
+      this.#respond(503, this.#notDialled?.reason ?? 'UPSTREAM_CONNECT_FAILED', this.#notDialled?.flags ?? 'UF');
       return;
     }
     let from = buffer;
@@ -209,13 +222,16 @@ export class HttpExchange implements Exchange {
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     if (this.requestComplete) upstream.requestFinished();
     const { keptRequests } = this.#context;
+    const { usage } = this.#flow.pod;
     if (upstream.reused && this.requestComplete && isReplayable(this.#method)) {
-      this.#replay = keptRequests.keep(from.bytes, start, octets, false);
+      this.#replay = keptRequests.keep(usage, from.bytes, start, octets, false);
     }
     // Only a pod of this node has its policy decided here. What is kept for a replay mostly is the head as well.
     if ((outcome.peer as PeerFacts).localPod !== null) {
       this.#head =
-        this.#replay !== null && from === buffer ? this.#replay : keptRequests.keep(buffer.bytes, at, length, true);
+        this.#replay !== null && from === buffer
+          ? this.#replay
+          : keptRequests.keep(usage, buffer.bytes, at, length, true);
     }
     const result = upstream.write(from, start, octets);
     if (result < 0) this.#writeFailed(upstream, result);
@@ -258,18 +274,19 @@ export class HttpExchange implements Exchange {
 
   /** A stream on an HTTP/2 connection to the peer; null when there is none to be had. */
   #translate(peer: PeerFacts): UpstreamConnection | null {
-    if (peer.localPod?.closed === true) return null;
-    const { pod } = this.#flow;
-    const connection = pod.pool.http2.take(pod.index, peer.endpoint, peer.plan);
-    return connection === null || connection === POOL_FULL ? null : new TranslatedUpstream(this.#context, connection);
+    const connection = sharedConnection(this.#context, this.#flow.pod, peer);
+    if (connection instanceof Http2Upstream) return new TranslatedUpstream(this.#context, connection);
+    this.#notDialled = connection;
+    return null;
   }
 
   #dial(peer: PeerFacts): HttpUpstream | null {
     const { pod } = this.#flow;
     // A replay remembers its peer; the namespace to dial in is closed with the pod.
-    if (peer.localPod?.closed === true) return null;
+    this.#notDialled = peer.localPod?.closed === true ? null : admitDial(pod);
+    if (peer.localPod?.closed === true || this.#notDialled !== null) return null;
     const pool = peer.endpoint.slot !== UNBALANCED_SLOT ? pod.pool : null;
-    const upstream = new HttpUpstream(this.#context, pod.index, peer.endpoint, peer.plan, pool);
+    const upstream = new HttpUpstream(this.#context, pod.usage, peer.endpoint, peer.plan, pool);
     if (upstream.open() < 0) {
       this.#context.bounds.event('upstream_dial_failed');
       return null;
@@ -352,8 +369,7 @@ export class HttpExchange implements Exchange {
     if (!this.active) return;
     const start = offset + headLength;
     this.#record('-', null);
-    this.active = false;
-    this.#dropHead();
+    this.#leave();
     this.#upstream = null;
     if (upstream === this.#dedicated) this.#dedicated = null;
     this.#client.becomeTunnel(
@@ -378,6 +394,11 @@ export class HttpExchange implements Exchange {
     if (failure === 'reset' && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
     this.#dropReplay();
     if (this.#log !== null) this.#log.errno = errno;
+    if (errno === -ENOBUFS) {
+      const { reason, flags } = bufferRefusal(this.#flow.pod);
+      this.#respond(503, reason, flags);
+      return;
+    }
     if (failure === 'connect') this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
     else if (failure === 'malformed') this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
     else this.#respond(502, 'UPSTREAM_RESET', 'UC');
@@ -400,13 +421,15 @@ export class HttpExchange implements Exchange {
   }
 
   #dropReplay(): void {
-    if (this.#replay !== null && this.#replay !== this.#head) this.#context.keptRequests.release(this.#replay);
+    if (this.#replay !== null && this.#replay !== this.#head) {
+      this.#context.keptRequests.release(this.#flow.pod.usage, this.#replay);
+    }
     this.#replay = null;
   }
 
   #dropHead(): void {
     this.#dropReplay();
-    if (this.#head !== null) this.#context.keptRequests.release(this.#head);
+    if (this.#head !== null) this.#context.keptRequests.release(this.#flow.pod.usage, this.#head);
     this.#head = null;
   }
 
@@ -435,9 +458,17 @@ export class HttpExchange implements Exchange {
 
   #end(flags: string, reason: string | null): void {
     this.#record(flags, reason);
+    this.#leave();
+    this.#client.exchangeEnded(this.#closeAfter);
+  }
+
+  /** The request is no longer in flight. */
+  #leave(): void {
     this.active = false;
     this.#dropHead();
-    this.#client.exchangeEnded(this.#closeAfter);
+    if (!this.#admitted) return;
+    this.#admitted = false;
+    requestEnded(this.#flow.pod);
   }
 
   /** Ends the exchange without an answer: the client is gone, or policy no longer allows it. The caller closes. */
@@ -445,8 +476,7 @@ export class HttpExchange implements Exchange {
     if (!this.active) return;
     if (this.status === 0) this.status = 499;
     this.#record(flags, reason);
-    this.active = false;
-    this.#dropHead();
+    this.#leave();
     this.#abortUpstream();
   }
 
@@ -476,8 +506,7 @@ export class HttpExchange implements Exchange {
 
   /** The connection is closing: nothing of this exchange stays open. */
   close(): void {
-    this.active = false;
-    this.#dropHead();
+    this.#leave();
     this.#abortUpstream();
     this.#dedicated?.close();
     this.#dedicated = null;

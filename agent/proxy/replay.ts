@@ -9,6 +9,7 @@
  */
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { limits } from '../limits.ts';
+import type { PodUsage } from '../upstream/usage.ts';
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 const LENGTH_BYTES = 2;
@@ -41,11 +42,17 @@ export class KeptRequests {
 
   /**
    * A copy of the octets [start, start+octets), which are at most u16; to be given back with release(). Hot.
+   * @param usage the pod that pays for it; null when it may hold no more
    * @param anyLength false: null when they are more than a replay may hold
    */
-  keep(source: Buffer, start: number, octets: number, anyLength: boolean): Buffer | null {
+  keep(usage: PodUsage, source: Buffer, start: number, octets: number, anyLength: boolean): Buffer | null {
     if (octets > limits.replayBytesMax && !anyLength) return null;
     const kept = this.#take(octets + LENGTH_BYTES);
+    if (!usage.canHold(kept.length)) {
+      this.#give(kept);
+      return null;
+    }
+    usage.hold(kept.length);
     // A loop over a short request is cheaper than Buffer.copy's typed-array views (scripts/bench-http1.ts, LOOP_COPY_MAX).
     if (octets <= LOOP_COPY_MAX) {
       for (let i = 0; i < octets; i++) kept[LENGTH_BYTES + i] = source[start + i] as number;
@@ -57,7 +64,12 @@ export class KeptRequests {
     return kept;
   }
 
-  release(kept: Buffer): void {
+  release(usage: PodUsage, kept: Buffer): void {
+    usage.release(kept.length);
+    this.#give(kept);
+  }
+
+  #give(kept: Buffer): void {
     const free = kept.length === SMALL_BYTES ? this.#small : this.#large;
     if (kept.length <= limits.replayBytesMax + LENGTH_BYTES && free.length < limits.replayBuffersMax) free.push(kept);
   }

@@ -26,7 +26,7 @@ import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
 import { localBody, localResponse } from './local-response.ts';
 import type { PeerFacts } from './peer-facts.ts';
-import { isReplayable, KEPT_START, keptLength, takeReplay } from './replay.ts';
+import { isReplayable, KeptRequest } from './replay.ts';
 import { captureRequest, logRequest, type RequestLog, recordRequest } from './request-record.ts';
 import { type RouteOutcome, routeRequest } from './route-request.ts';
 
@@ -64,9 +64,7 @@ export class HttpExchange implements Exchange {
   /** Inbound: the one upstream connection that carries this client's address, kept between requests. */
   #dedicated: HttpUpstream | null = null;
   #responseEdits: HeadEdits | null = null;
-  /** The request as it was sent, until its response begins; and its head as it was received, while policy may end it. */
-  #replay: Buffer | null = null;
-  #head: Buffer | null = null;
+  readonly #kept: KeptRequest;
   #responseStarted = false;
   #closeAfter = false;
   #method = '';
@@ -82,6 +80,7 @@ export class HttpExchange implements Exchange {
     this.#context = context;
     this.#flow = flow;
     this.#client = client;
+    this.#kept = new KeptRequest(context.keptRequests);
   }
 
   // --- request
@@ -201,15 +200,10 @@ export class HttpExchange implements Exchange {
     this.#responseEdits = outcome.responseEdits;
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     if (this.requestComplete) upstream.requestFinished();
-    const { keptRequests } = this.#context;
-    if (upstream.reused && this.requestComplete && isReplayable(this.#method)) {
-      this.#replay = keptRequests.keep(from.bytes, start, octets, false);
-    }
-    // Only a pod of this node has its policy decided here. What is kept for a replay mostly is the head as well.
-    if ((outcome.peer as PeerFacts).localPod !== null) {
-      this.#head =
-        this.#replay !== null && from === buffer ? this.#replay : keptRequests.keep(buffer.bytes, at, length, true);
-    }
+    if (upstream.reused && this.requestComplete && isReplayable(this.#method))
+      this.#kept.keepReplay(from, start, octets);
+    // Only a pod of this node has its policy decided here.
+    if ((outcome.peer as PeerFacts).localPod !== null) this.#kept.keepHead(buffer, at, length, from === buffer);
     const result = upstream.write(from, start, octets);
     if (result < 0) this.#writeFailed(upstream, result);
     else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
@@ -282,7 +276,7 @@ export class HttpExchange implements Exchange {
   }
 
   onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void {
-    this.#dropReplay();
+    this.#kept.dropReplay();
     if (this.#http10 && head.bodyKind === BODY_CHUNKED) {
       // It was asked in HTTP/1.0 and must not answer in chunks, which the client could not read (RFC 9112 section 7.1).
       this.#abortUpstream();
@@ -336,7 +330,7 @@ export class HttpExchange implements Exchange {
     const start = offset + headLength;
     this.#record('-', null);
     this.active = false;
-    this.#dropHead();
+    this.#kept.drop();
     this.#upstream = null;
     if (upstream === this.#dedicated) this.#dedicated = null;
     this.#client.becomeTunnel(
@@ -359,7 +353,7 @@ export class HttpExchange implements Exchange {
       return;
     }
     if (failure === 'reset' && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
-    this.#dropReplay();
+    this.#kept.dropReplay();
     if (this.#log !== null) this.#log.errno = errno;
     if (failure === 'connect') this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
     else if (failure === 'malformed') this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
@@ -368,29 +362,17 @@ export class HttpExchange implements Exchange {
 
   /** The reused connection had been closed by the endpoint before it saw the request: once more on a new one. */
   #tryReplay(): boolean {
-    if (this.#replay === null || this.peer === null) return false;
+    if (!this.#kept.replayable || this.peer === null) return false;
     const upstream = this.#dial(this.peer);
     if (upstream === null) return false;
     this.#context.bounds.event('upstream_replayed');
-    const octets = takeReplay(this.#replay, this.#context.scratch);
-    this.#dropReplay();
+    const octets = this.#kept.takeReplay(this.#context.scratch);
     this.#upstream = upstream;
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     upstream.requestFinished();
     if (upstream.write(this.#context.scratch, 0, octets) === 0) return true;
     this.#abortUpstream();
     return false;
-  }
-
-  #dropReplay(): void {
-    if (this.#replay !== null && this.#replay !== this.#head) this.#context.keptRequests.release(this.#replay);
-    this.#replay = null;
-  }
-
-  #dropHead(): void {
-    this.#dropReplay();
-    if (this.#head !== null) this.#context.keptRequests.release(this.#head);
-    this.#head = null;
   }
 
   #toClient(from: PinnedBuffer, offset: number, length: number): void {
@@ -419,7 +401,7 @@ export class HttpExchange implements Exchange {
   #end(flags: string, reason: string | null): void {
     this.#record(flags, reason);
     this.active = false;
-    this.#dropHead();
+    this.#kept.drop();
     this.#client.exchangeEnded(this.#closeAfter);
   }
 
@@ -429,7 +411,7 @@ export class HttpExchange implements Exchange {
     if (this.status === 0) this.status = 499;
     this.#record(flags, reason);
     this.active = false;
-    this.#dropHead();
+    this.#kept.drop();
     this.#abortUpstream();
   }
 
@@ -446,10 +428,8 @@ export class HttpExchange implements Exchange {
 
   /** What policy says of the request in flight; null: its head was not kept, as the endpoint was not on this node. */
   #judgeAgain(authorization: BoundAuthorization): Verdict | null {
-    if (this.#head === null) return null;
     const { requestHead } = this.#context;
-    requestHead.parse(this.#head, KEPT_START, KEPT_START + keptLength(this.#head));
-    return authorization.request(requestHead);
+    return this.#kept.parseHead(requestHead) ? authorization.request(requestHead) : null;
   }
 
   /** This response is the connection's last. */
@@ -460,7 +440,7 @@ export class HttpExchange implements Exchange {
   /** The connection is closing: nothing of this exchange stays open. */
   close(): void {
     this.active = false;
-    this.#dropHead();
+    this.#kept.drop();
     this.#abortUpstream();
     this.#dedicated?.close();
     this.#dedicated = null;

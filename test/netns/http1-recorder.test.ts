@@ -87,7 +87,7 @@ function expectedOf(octets: string): { names: string[]; text: string } {
 async function judge(name: string, octets: string, verdict: RequestCase[2]): Promise<void> {
   recorder.clear();
   const text = await send([octets]);
-  const finished = typeof verdict === 'number' || verdict === 'same' || (verdict !== 'more' && verdict.then !== 'more');
+  const finished = typeof verdict === 'number' || verdict === 'same' || (verdict !== 'more' && verdict.rest !== 'more');
   if (!finished) await settle();
   assert.deepEqual(recorder.complaints, [], name);
   if (typeof verdict === 'number') {
@@ -107,7 +107,7 @@ async function judge(name: string, octets: string, verdict: RequestCase[2]): Pro
   const { named, refusals } = answersOf(text);
   const answered = recorded.filter(({ method }) => method !== 'HEAD');
   assert.deepEqual(named, names(answered), `${name}: each request got its own answer`);
-  if (verdict !== 'same' && typeof verdict.then === 'number') assert.deepEqual(refusals, [verdict.then], name);
+  if (verdict !== 'same' && typeof verdict.rest === 'number') assert.deepEqual(refusals, [verdict.rest], name);
 }
 
 /** Above this, octets arrive in several reads, and a refusal may come when a part has been forwarded. */

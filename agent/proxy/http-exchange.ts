@@ -36,7 +36,7 @@ import type { Flow } from './flow.ts';
 import { sharedConnection } from './http2-connection.ts';
 import { localBody, localResponse } from './local-response.ts';
 import type { PeerFacts } from './peer-facts.ts';
-import { isReplayable, KEPT_START, keptLength, takeReplay } from './replay.ts';
+import { isReplayable, KeptRequest } from './replay.ts';
 import { captureRequest, logRequest, type RequestLog, recordRequest } from './request-record.ts';
 import { type RouteOutcome, routeRequest } from './route-request.ts';
 
@@ -74,9 +74,7 @@ export class HttpExchange implements Exchange {
   /** Inbound: the one upstream connection that carries this client's address, kept between requests. */
   #dedicated: HttpUpstream | null = null;
   #responseEdits: HeadEdits | null = null;
-  /** The request as it was sent, until its response begins; and its head as it was received, while policy may end it. */
-  #replay: Buffer | null = null;
-  #head: Buffer | null = null;
+  readonly #kept: KeptRequest;
   /** The request counts as in flight. */
   #admitted = false;
   /** Why no connection was tried, when #dial answers null. */
@@ -96,6 +94,7 @@ export class HttpExchange implements Exchange {
     this.#context = context;
     this.#flow = flow;
     this.#client = client;
+    this.#kept = new KeptRequest(context.keptRequests, flow.pod.usage);
   }
 
   // --- request
@@ -221,18 +220,10 @@ export class HttpExchange implements Exchange {
     this.#responseEdits = outcome.responseEdits;
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     if (this.requestComplete) upstream.requestFinished();
-    const { keptRequests } = this.#context;
-    const { usage } = this.#flow.pod;
-    if (upstream.reused && this.requestComplete && isReplayable(this.#method)) {
-      this.#replay = keptRequests.keep(usage, from.bytes, start, octets, false);
-    }
-    // Only a pod of this node has its policy decided here. What is kept for a replay mostly is the head as well.
-    if ((outcome.peer as PeerFacts).localPod !== null) {
-      this.#head =
-        this.#replay !== null && from === buffer
-          ? this.#replay
-          : keptRequests.keep(usage, buffer.bytes, at, length, true);
-    }
+    if (upstream.reused && this.requestComplete && isReplayable(this.#method))
+      this.#kept.keepReplay(from, start, octets);
+    // Only a pod of this node has its policy decided here.
+    if ((outcome.peer as PeerFacts).localPod !== null) this.#kept.keepHead(buffer, at, length, from === buffer);
     const result = upstream.write(from, start, octets);
     if (result < 0) this.#writeFailed(upstream, result);
     else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
@@ -316,7 +307,7 @@ export class HttpExchange implements Exchange {
   }
 
   onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void {
-    this.#dropReplay();
+    this.#kept.dropReplay();
     if (this.#http10 && head.bodyKind === BODY_CHUNKED) {
       // It was asked in HTTP/1.0 and must not answer in chunks, which the client could not read (RFC 9112 section 7.1).
       this.#abortUpstream();
@@ -392,7 +383,7 @@ export class HttpExchange implements Exchange {
       return;
     }
     if (failure === 'reset' && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
-    this.#dropReplay();
+    this.#kept.dropReplay();
     if (this.#log !== null) this.#log.errno = errno;
     if (errno === -ENOBUFS) {
       const { reason, flags } = bufferRefusal(this.#flow.pod);
@@ -406,31 +397,17 @@ export class HttpExchange implements Exchange {
 
   /** The reused connection had been closed by the endpoint before it saw the request: once more on a new one. */
   #tryReplay(): boolean {
-    if (this.#replay === null || this.peer === null) return false;
+    if (!this.#kept.replayable || this.peer === null) return false;
     const upstream = this.#dial(this.peer);
     if (upstream === null) return false;
     this.#context.bounds.event('upstream_replayed');
-    const octets = takeReplay(this.#replay, this.#context.scratch);
-    this.#dropReplay();
+    const octets = this.#kept.takeReplay(this.#context.scratch);
     this.#upstream = upstream;
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     upstream.requestFinished();
     if (upstream.write(this.#context.scratch, 0, octets) === 0) return true;
     this.#abortUpstream();
     return false;
-  }
-
-  #dropReplay(): void {
-    if (this.#replay !== null && this.#replay !== this.#head) {
-      this.#context.keptRequests.release(this.#flow.pod.usage, this.#replay);
-    }
-    this.#replay = null;
-  }
-
-  #dropHead(): void {
-    this.#dropReplay();
-    if (this.#head !== null) this.#context.keptRequests.release(this.#flow.pod.usage, this.#head);
-    this.#head = null;
   }
 
   #toClient(from: PinnedBuffer, offset: number, length: number): void {
@@ -465,7 +442,7 @@ export class HttpExchange implements Exchange {
   /** The request is no longer in flight. */
   #leave(): void {
     this.active = false;
-    this.#dropHead();
+    this.#kept.drop();
     if (!this.#admitted) return;
     this.#admitted = false;
     requestEnded(this.#flow.pod);
@@ -486,17 +463,15 @@ export class HttpExchange implements Exchange {
     const authorization = this.#flow.authorization(this.peer);
     if (authorization === null) return null;
     const verdict = authorization.settled ?? this.#judgeAgain(authorization);
-    if (verdict === null || verdict.allowed) return null;
-    if (this.#log !== null) this.#log.policy = verdict.policy;
-    return verdict.reason;
+    if (verdict?.allowed === true) return null;
+    if (this.#log !== null) this.#log.policy = verdict?.policy ?? null;
+    return verdict?.reason ?? 'RBAC_DENIED';
   }
 
-  /** What policy says of the request in flight; null: its head was not kept, as the endpoint was not on this node. */
+  /** What policy says of the request in flight; null: its head could not be kept (the pod holds too much), so nobody can say. */
   #judgeAgain(authorization: BoundAuthorization): Verdict | null {
-    if (this.#head === null) return null;
     const { requestHead } = this.#context;
-    requestHead.parse(this.#head, KEPT_START, KEPT_START + keptLength(this.#head));
-    return authorization.request(requestHead);
+    return this.#kept.parseHead(requestHead) ? authorization.request(requestHead) : null;
   }
 
   /** This response is the connection's last. */

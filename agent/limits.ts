@@ -92,6 +92,36 @@ export const limits = {
   /** Options in all Connection fields of a head, because each is compared with every field: 400. */
   connectionOptionsMax: 32,
 
+  // --- HTTP/2 (per connection unless said otherwise)
+  /** Streams at a time, as announced in SETTINGS: gRPC clients put all their calls on one connection. More: REFUSED_STREAM. */
+  http2StreamsMax: 1_024,
+  /** Octets a peer may send before we have passed any on, over all streams: what one connection can make us hold. */
+  http2ConnectionWindowBytes: 4 * 1024 * 1024,
+  /** HPACK dynamic table for what a peer sends, octets: the initial value (RFC 9113 section 6.5.2). */
+  http2HeaderTableBytes: 4_096,
+  /** A header block in HEADERS and CONTINUATION, compressed, octets: ENHANCE_YOUR_CALM. Uncompressed: headBytesMax. */
+  http2HeaderBlockBytesMax: 65_536,
+  /** CONTINUATION frames of one block, empty ones included: ENHANCE_YOUR_CALM. */
+  http2ContinuationsMax: 64,
+  /** Streams that a peer may cancel or have reset in one go, and per second after that: ENHANCE_YOUR_CALM (CVE-2023-44487). */
+  http2CancelBurst: 1_000,
+  http2CancelPerSecond: 200,
+  /** Frames without use (PING, PRIORITY, empty DATA, unknown types): in one go, and per second after that: ENHANCE_YOUR_CALM. */
+  http2ControlBurst: 10_000,
+  http2ControlPerSecond: 10_000,
+  /** WINDOW_UPDATE of fewer octets, when nothing waits for it, counts as such a frame. */
+  http2SmallWindowUpdate: 64,
+  /** Octets waiting for a peer that does not read, from which on it is not read from either. */
+  http2OutputPauseBytes: 131_072,
+  /** Connections per (source pod, endpoint): 100 streams each is what most servers allow. More: 503. */
+  http2UpstreamsPerPoolMax: 16,
+  /** After GOAWAY, how long a client may take to end its streams and connection while the agent drains. */
+  http2GoAwayTimeoutMs: 5_000,
+  /** Frames of one connection, collected during a turn, octets. */
+  frameBufferBytes: 65_536,
+  /** Such buffers kept per worker for reuse: more are only needed when so many connections are busy in one turn. */
+  frameBuffersKept: 32,
+
   // --- HPACK
   /** Recurring header lists kept per worker, a power of two: as many kinds of request and response as a node's pods have at once. */
   headerListsKeptMax: 1_024,
@@ -113,9 +143,11 @@ export const limits = {
   connectionsPerPodMax: 16_384,
   /** Per worker. */
   connectionsPerWorkerMax: 65_536,
+  /** Interim responses (100, 103) to one request; no server sends more than a few, and each costs the client a read: 502. */
+  interimResponsesMax: 64,
   /** Request octets kept to replay an idempotent request whose reused upstream connection turned out closed. */
   replayBytesMax: 4_096,
-  /** Free replay buffers kept per worker for reuse; more than that are garbage. */
+  /** Free buffers for kept requests, per size and worker; more than that are garbage. */
   replayBuffersMax: 1_024,
   /** Octets read and dropped while a refused request's body is still arriving. */
   lingerBytesMax: 1_048_576,

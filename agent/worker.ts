@@ -38,6 +38,7 @@ class Worker {
       this.#reactor.turn(limits.turnWaitMs);
       const context = this.#context;
       if (context === null) continue;
+      context.frameBuffers.flush();
       context.accessLog.flush();
       if (context.draining && (context.connections.size === 0 || this.#reactor.nowMs >= this.#drainedAtMs)) {
         process.exit(0);

@@ -4,7 +4,10 @@
  */
 import { addFieldHash, fieldHash } from './field-hash.ts';
 import { encodedLength, encodeHeaderList } from './hpack-encoder.ts';
+import type { HeaderEdits } from '../../mesh/header-edits.ts';
 import { ENTRY_OVERHEAD } from './hpack-table.ts';
+import type { RequestFacts } from './request-facts.ts';
+import type { ResponseFacts } from './response-facts.ts';
 
 /** The fields of one header block, in order. Never changes. */
 export class HeaderList {
@@ -15,6 +18,13 @@ export class HeaderList {
   readonly neverIndexed: Uint8Array | null;
   /** Octets of names and values, and 32 for each field (RFC 9113 section 10.5.1). */
   readonly size: number;
+  /** What the fields say as a request or as a response, once somebody has read them so. */
+  request: RequestFacts | null = null;
+  response: ResponseFacts | null = null;
+  /** The list as it is forwarded: with its path normalised, and with the last header modifiers applied. */
+  normalised: HeaderList | null = null;
+  editedBy: HeaderEdits | null = null;
+  edited: HeaderList | null = null;
   #encoded: Buffer | null = null;
 
   constructor(

@@ -10,11 +10,14 @@ import { MeshState } from '../../mesh/state.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { BoundCounters } from '../telemetry/bounds.ts';
 import { SeriesTable } from '../telemetry/series.ts';
+import { HeaderListTable } from '../http2/header-list.ts';
+import { FrameBuffers } from '../upstream/frame-output.ts';
 import { InFlight } from '../upstream/in-flight.ts';
 import type { UpstreamEnvironment } from '../upstream/environment.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { PodTable } from './pod-table.ts';
 import { PreparedAddresses } from './prepared-addresses.ts';
+import { KeptRequests } from './replay.ts';
 import type { VerifyTokens } from './verify-reply.ts';
 
 export interface WorkerIdentity {
@@ -40,13 +43,18 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly readBuffer: PinnedBuffer = allocatePinned(limits.readBufferBytes);
   /** Rewritten heads and local responses are built here. */
   readonly scratch: PinnedBuffer = allocatePinned(limits.scratchBytes);
-  /** Free buffers for requests that may have to be replayed (u16 length, then octets). */
-  readonly replayBuffers: Buffer[] = [];
+  readonly keptRequests = new KeptRequests();
   readonly requestHead = new RequestHead();
   readonly responseHead = new ResponseHead();
   readonly connections = new ConnectionTable();
   readonly verifyTokens: VerifyTokens = new Map();
   readonly pods: PodTable;
+  readonly translation: PinnedBuffer = allocatePinned(limits.scratchBytes);
+  readonly frameBuffers = new FrameBuffers();
+  readonly headerLists = new HeaderListTable({
+    headerListsKeptMax: limits.headerListsKeptMax,
+    headerListKeptBytesMax: limits.headerListKeptBytesMax,
+  });
   idleUpstreams = 0;
   draining = false;
 

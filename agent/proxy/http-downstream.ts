@@ -114,12 +114,13 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
       this.#refuse(408, 'HEAD_TIMEOUT');
       return;
     }
+    const bound = this.#clientEnded ? 'halfCloseTimeoutMs' : 'idleTimeoutMs';
     const idleMs = nowMs - this.#lastActiveMs;
-    if (idleMs < limits.idleTimeoutMs) {
-      this.#context.reactor.timers.arm(this.#timer, limits.idleTimeoutMs - idleMs);
+    if (idleMs < limits[bound]) {
+      this.#context.reactor.timers.arm(this.#timer, limits[bound] - idleMs);
       return;
     }
-    this.#context.bounds.hit('idleTimeoutMs');
+    this.#context.bounds.hit(bound);
     this.cut('IDLE_TIMEOUT');
   }
 
@@ -294,6 +295,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     }
     // The client has said all it will say and still waits for the answer.
     this.#clientEnded = true;
+    this.#context.reactor.timers.arm(this.#timer, limits.halfCloseTimeoutMs);
     this.#updateInterest();
   }
 

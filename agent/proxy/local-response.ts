@@ -29,24 +29,30 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   BAD_HEADER_EDIT: "the route's header modifiers would make this message invalid",
   NO_HEALTHY_UPSTREAM: 'the service has no ready endpoint',
   UPSTREAM_CONNECT_FAILED: 'the endpoint refused the connection or did not answer in time',
+  UPSTREAM_OVERFLOW: 'the endpoint takes no more requests at a time',
   UPSTREAM_RESET: 'the endpoint closed the connection before it answered',
   UPSTREAM_MALFORMED: 'the endpoint sent an ambiguous or malformed response',
   HEAD_TIMEOUT: 'the request head did not arrive in time',
-  CONNECT_UNSUPPORTED: 'CONNECT is not available through the mesh yet',
 };
+
+/** The text that goes with a reason: one line of ASCII. */
+export function localBody(reason: string): string {
+  return `${reason}: ${EXPLANATIONS[reason] ?? 'the request is malformed or ambiguous and was not forwarded'}\n`;
+}
 
 /**
  * Writes a complete response at the start of `into`; returns its length.
+ * @param body what localBody() gave
  * @param withBody false for HEAD: the head is the one GET would have got (RFC 9110 section 9.3.2).
  */
 export function localResponse(
   into: PinnedBuffer,
   status: number,
   reason: string,
+  body: string,
   keepAlive: boolean,
   withBody: boolean,
 ): number {
-  const body = `${reason}: ${EXPLANATIONS[reason] ?? 'the request is malformed or ambiguous and was not forwarded'}\n`;
   const head =
     `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\n` +
     `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n` +

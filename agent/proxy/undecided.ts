@@ -16,9 +16,10 @@ import { limits } from '../limits.ts';
 import { dial } from '../upstream/dial.ts';
 import type { LiveConnection } from './connection-table.ts';
 import type { WorkerContext } from './context.ts';
-import { IS_HTTP, NEED_MORE, detect } from './detect.ts';
+import { IS_HTTP, IS_HTTP2, NEED_MORE, detect } from './detect.ts';
 import type { Flow } from './flow.ts';
 import { connectionInfo } from './flow-info.ts';
+import { Http2Downstream } from './http2-downstream.ts';
 import { HttpDownstream } from './http-downstream.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import { TcpRelay } from './tcp-relay.ts';
@@ -45,7 +46,11 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     }
     const got = receive(fd, context.readBuffer, 0, context.readBuffer.length);
     if (got > 0) {
-      const kind = detect(context.readBuffer.bytes, 0, got);
+      const kind = detect(context.readBuffer.bytes, 0, got, flow.protocol === 'http');
+      if (kind === IS_HTTP2) {
+        Http2Downstream.start(context, flow, fd, got, false);
+        return;
+      }
       if (kind === IS_HTTP) {
         HttpDownstream.start(context, flow, fd, got, false);
         return;
@@ -116,7 +121,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
       return true;
     }
     const length = held + got;
-    const kind = detect(buffer.bytes, 0, length);
+    const kind = detect(buffer.bytes, 0, length, this.#flow.protocol === 'http');
     if (kind === NEED_MORE && got > 0) {
       this.#pending = Buffer.from(buffer.bytes.subarray(0, length));
       return true;
@@ -127,7 +132,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
       closeFd(this.#fd);
       return true;
     }
-    if (kind === IS_HTTP) this.#becomeHttp(length);
+    if (kind === IS_HTTP || kind === IS_HTTP2) this.#becomeHttp(length, kind === IS_HTTP2);
     else this.#becomeRelay(length === 0 ? null : Buffer.from(buffer.bytes.subarray(0, length)));
     return true;
   }
@@ -140,7 +145,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     else this.#becomeRelay(this.#pending);
   }
 
-  #becomeHttp(length: number): void {
+  #becomeHttp(length: number, http2: boolean): void {
     if (this.#eager !== null) {
       this.#context.reactor.remove(this.#eager.fd);
       closeFd(this.#eager.fd);
@@ -148,7 +153,8 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     }
     this.#context.connections.remove(this);
     this.#context.reactor.timers.disarm(this.#timer);
-    HttpDownstream.start(this.#context, this.#flow, this.#fd, length, true);
+    if (http2) Http2Downstream.start(this.#context, this.#flow, this.#fd, length, true);
+    else HttpDownstream.start(this.#context, this.#flow, this.#fd, length, true);
   }
 
   #becomeRelay(prefix: Buffer | null): void {

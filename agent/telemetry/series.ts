@@ -55,6 +55,8 @@ export class PairSeries {
   readonly #byStatus = new Map<string, HttpCounter>();
   #lastStatus = 0;
   #last: HttpCounter | null = null;
+  #lastGrpcStatus = '';
+  #lastGrpc: HttpCounter | null = null;
   #tcp: TcpCounter | null = null;
   /** Both sides are decided in one pass: the same numbers are reported for `source` and `destination`. */
   readonly reporters: readonly ('source' | 'destination')[];
@@ -91,6 +93,30 @@ export class PairSeries {
     if (flags === '-') {
       this.#lastStatus = status;
       this.#last = counter;
+    }
+    return counter;
+  }
+
+  /** The counter of gRPC calls that ended with that `grpc-status` ('' for none). Hot for the common status. */
+  grpc(status: number, flags: string, grpcStatus: string): HttpCounter {
+    if (grpcStatus === this.#lastGrpcStatus && status === 200 && flags === '-' && this.#lastGrpc !== null) {
+      return this.#lastGrpc;
+    }
+    const key = `grpc ${status}${flags}${grpcStatus}`;
+    let counter = this.#byStatus.get(key);
+    if (counter === undefined) {
+      counter = this.#table.admitHttp({
+        ...this.#labels,
+        request_protocol: 'grpc',
+        response_code: String(status),
+        response_flags: flags,
+        grpc_response_status: grpcStatus,
+      });
+      this.#byStatus.set(key, counter);
+    }
+    if (status === 200 && flags === '-') {
+      this.#lastGrpcStatus = grpcStatus;
+      this.#lastGrpc = counter;
     }
     return counter;
   }

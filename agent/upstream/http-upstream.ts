@@ -1,6 +1,7 @@
 /**
  * One HTTP/1.1 connection to an endpoint: carries one exchange at a time, then goes back to its pool if it is provably
- * clean (response complete, keep-alive, no surplus octets, request fully sent).
+ * clean: response complete, keep-alive, no surplus octets, and the whole request sent before the response began. (An endpoint
+ * that answers early may have ignored the body, and would then read it as the next request.)
  *
  *   dial ─► connecting ─► (exchange) head ─► body ─► done ─► idle ─► (exchange) …
  *                │                 │           │                └─ EOF, surplus octets, idle too long: closed
@@ -32,11 +33,36 @@ export interface Exchange {
   onResponseBody(from: PinnedBuffer, offset: number, length: number): void;
   /** Complete; the upstream has already left the exchange when `reusable`. */
   onResponseEnd(): void;
-  /** 101: both directions are opaque from now on. `surplus` octets after the head at `offset` belong to the tunnel. */
+  /**
+   * 101, or 2xx to CONNECT: both directions are opaque from now on. `surplus` octets after the head at `offset` belong to the
+   * tunnel.
+   */
   onTunnel(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, surplus: number): void;
   onUpstreamFailed(failure: UpstreamFailure, errno: number): void;
   /** The request octets that were held back have been sent: read the client again. */
   onUpstreamDrained(): void;
+}
+
+/** What an exchange sends a request on and hears the response from: an HTTP/1.1 connection, or what stands for one. */
+export interface UpstreamConnection {
+  /** A request was answered on this connection before: a reset now may only mean that it was stale. */
+  readonly reused: boolean;
+  /** The handshake is over. */
+  readonly connected: boolean;
+  /** A response octet of the current exchange has arrived. */
+  readonly answered: boolean;
+  /** Octets are held back because the endpoint does not take them: do not read the client meanwhile. */
+  readonly blocked: boolean;
+  /** @param mayReuse false: nothing may follow this request on its connection */
+  begin(exchange: Exchange, method: string, mayReuse: boolean): void;
+  /** 0 when sent or queued, −errno when the connection is broken (the caller fails the exchange). */
+  write(from: PinnedBuffer, offset: number, length: number): number;
+  /** Comes before the write() of the last octets. */
+  requestFinished(): void;
+  pauseReading(): void;
+  resumeReading(): void;
+  abort(): void;
+  close(): void;
 }
 
 export interface UpstreamPoolLike {
@@ -49,7 +75,7 @@ const BODY = 1;
 const IDLE = 2;
 const CLOSED = 3;
 
-export class HttpUpstream implements ReadyHandler, TimerTarget {
+export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnection {
   readonly tenant: number;
   readonly endpoint: Endpoint;
   readonly plan: DialPlan;
@@ -68,8 +94,10 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   #connected = false;
   #readPaused = false;
   #requestComplete = false;
-  #headRequest = false;
+  #method = '';
+  #mayReuse = true;
   #keepAlive = false;
+  #interims = 0;
   #untilClose = false;
   #answered = false;
   /** The endpoint takes no more of the request; what it had to say before may still be there to be read. */
@@ -123,9 +151,15 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
     return this.#answered;
   }
 
-  begin(exchange: Exchange, headRequest: boolean): void {
+  /**
+   * @param method of the request: HEAD and CONNECT change what the response means
+   * @param mayReuse false: the endpoint may not take the request's body for one, so nothing follows it on this connection
+   */
+  begin(exchange: Exchange, method: string, mayReuse: boolean): void {
     this.#exchange = exchange;
-    this.#headRequest = headRequest;
+    this.#method = method;
+    this.#mayReuse = mayReuse;
+    this.#interims = 0;
     this.#requestComplete = false;
     this.#answered = false;
     this.#untilClose = false;
@@ -258,7 +292,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
     let at = start;
     while (this.#state === HEAD) {
       const head = this.#environment.responseHead;
-      const length = head.parse(buffer.bytes, at, end, this.#headRequest);
+      const length = head.parse(buffer.bytes, at, end, this.#method);
       if (length === 0) {
         if (end - at >= limits.headBytesMax) this.#fail('malformed', -EPROTO);
         else this.#pending = Buffer.from(buffer.bytes.subarray(at, end));
@@ -268,11 +302,16 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
         this.#fail('malformed', -EPROTO);
         return;
       }
-      if (head.status === 101) {
+      if (head.status === 101 || head.tunnel) {
         this.#exchange?.onTunnel(head, buffer, at, length, end - at - length);
         return;
       }
       if (head.status < 200) {
+        if (++this.#interims > limits.interimResponsesMax) {
+          this.#environment.bounds.hit('interimResponsesMax');
+          this.#fail('malformed', -EPROTO);
+          return;
+        }
         this.#exchange?.onInterim(head, buffer, at, length);
         at += length;
         if (at === end || this.#exchange === null) return;
@@ -287,7 +326,8 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
 
   /** Forwards head and the body octets that came with it; returns where the rest starts, or −1 when nothing is left to do. */
   #onFinalHead(head: ResponseHead, buffer: PinnedBuffer, at: number, length: number, end: number): number {
-    this.#keepAlive = head.keepAlive;
+    const isSent = this.#requestComplete && this.#outbox.queuedBytes === 0;
+    this.#keepAlive = head.keepAlive && this.#mayReuse && isSent;
     this.#untilClose = head.bodyKind === 3;
     this.#scanner.start(head.bodyKind, head.contentLength);
     this.#state = BODY;
@@ -319,8 +359,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   #finish(surplus: boolean): void {
     const exchange = this.#exchange;
     this.#leave();
-    const sent = this.#requestComplete && this.#outbox.queuedBytes === 0 && !this.#writeBroken;
-    const clean = this.#keepAlive && !surplus && sent;
+    const clean = this.#keepAlive && !surplus && !this.#writeBroken;
     if (clean && this.#state !== CLOSED) {
       this.reused = true;
       this.#state = IDLE;

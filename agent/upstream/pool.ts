@@ -5,6 +5,7 @@
 import { limits } from '../limits.ts';
 import type { Endpoint } from '../../mesh/cluster.ts';
 import type { UpstreamEnvironment } from './environment.ts';
+import { Http2Pool } from './http2-pool.ts';
 import type { HttpUpstream, UpstreamPoolLike } from './http-upstream.ts';
 
 interface Stack {
@@ -14,10 +15,12 @@ interface Stack {
 
 export class UpstreamPool implements UpstreamPoolLike {
   readonly #environment: UpstreamEnvironment;
+  readonly http2: Http2Pool;
   readonly #stacks: (Stack | undefined)[] = [];
 
   constructor(environment: UpstreamEnvironment) {
     this.#environment = environment;
+    this.http2 = new Http2Pool(environment);
   }
 
   /** The most recently used idle connection, or null. Hot. */
@@ -72,11 +75,13 @@ export class UpstreamPool implements UpstreamPoolLike {
       }
       if (!current) this.#stacks[stack.endpoint.slot] = undefined;
     }
+    this.http2.sweep(nowMs, isCurrent);
   }
 
   close(): void {
     for (const stack of this.#stacks) if (stack !== undefined) this.#closeAll(stack);
     this.#stacks.length = 0;
+    this.http2.close();
   }
 
   #closeAll(stack: Stack): void {

@@ -21,7 +21,9 @@ const QUIET_RATE = 200;
 const QUIET_CONNECTIONS = 8;
 const QUIET_PATH = '/api/v1/items';
 /** From the start of an attack's command until it is in full swing: the pod is entered, programs start, connections open. */
-const RAMP_SECONDS = 2;
+const RAMP_SECONDS = 1.5;
+/** Of each attack, before anything is measured. */
+const WARM_UP_SECONDS = 2;
 /** What weir aims at: attacked p99 / p99 alone. */
 const GOAL = 1.1;
 
@@ -34,6 +36,16 @@ interface Sample {
   readonly strength: string;
 }
 
+/** What happens at the same time. */
+interface Wave {
+  readonly name: string;
+  readonly attacks: readonly Attack[];
+}
+const ALONE: Wave = { name: 'none', attacks: [] };
+const WAVES: readonly Wave[] = ATTACKS.map((attack) => ({ name: attack.name, attacks: [attack] }));
+/** The smoke run shows that every attack runs against every proxy, and has no time for more: it gives no factors. */
+const ALL_AT_ONCE: Wave = { name: 'all at once', attacks: ATTACKS };
+
 /** Per contestant, per round. */
 type Series = Map<ContestantName, Sample[]>;
 
@@ -43,52 +55,58 @@ export async function measureHostile(
   direct: Contestant,
   plan: Plan,
 ): Promise<ItemResult> {
-  const alone: Series = new Map();
-  const attacked = new Map<string, Series>(ATTACKS.map((attack) => [attack.name, new Map()]));
+  if (!plan.smoke) for (const contestant of contestants) await warmUp(contestant);
+  const waves = plan.smoke ? [ALL_AT_ONCE] : WAVES;
+  const taken = new Map<Wave, Series>((plan.smoke ? waves : [ALONE, ...waves]).map((wave) => [wave, new Map()]));
   for (let round = 0; round < plan.rounds; round++) {
-    for (const contestant of contestants) add(alone, contestant, await sample(contestant, direct, null, plan));
-    for (const [index, attack] of ATTACKS.entries()) {
-      // The smoke run shows that each attack runs, and that peers can be attacked at all.
-      const taking = plan.smoke && index > 0 ? contestants.slice(0, 1) : contestants;
-      const series = attacked.get(attack.name);
-      for (const contestant of taking)
-        if (series !== undefined) add(series, contestant, await sample(contestant, direct, attack, plan));
+    for (const [wave, series] of taken) {
+      for (const contestant of contestants) {
+        const samples = series.get(contestant.name) ?? [];
+        samples.push(await sample(contestant, direct, wave, plan));
+        series.set(contestant.name, samples);
+      }
     }
   }
-  const all = [...alone.values(), ...[...attacked.values()].flatMap((series) => [...series.values()])].flat();
-  const lost = all.reduce((sum, each) => sum + each.quiet.errors, 0);
   return {
     item: item.name,
     title: item.title,
-    table: tableOf(alone, attacked),
+    table: tableOf(taken),
     notes: ATTACKS.map((attack) => `${attack.name}: ${attack.title}`),
-    verdicts: ATTACKS.flatMap((attack) => verdictOf(item, attack, alone, attacked.get(attack.name) ?? new Map())),
-    figures: {
-      alone: Object.fromEntries(alone),
-      attacked: Object.fromEntries([...attacked].map(([name, series]) => [name, Object.fromEntries(series)])),
-    },
-    problems: lost > 0 ? [`${lost} requests of the quiet client had no good answer`] : [],
+    verdicts: waves.flatMap((wave) => verdictOf(item, wave, taken)),
+    figures: Object.fromEntries([...taken].map(([wave, series]) => [wave.name, Object.fromEntries(series)])),
+    problems: [...taken].flatMap(([wave, series]) => problemsOf(wave, series, plan)),
   };
 }
 
-function add(series: Series, contestant: Contestant, sample: Sample): void {
-  const samples = series.get(contestant.name) ?? [];
-  samples.push(sample);
-  series.set(contestant.name, samples);
+/** A request of the quiet client that is lost is a failure; the smoke run only wants to see that it is served at all. */
+function problemsOf(wave: Wave, series: Series, plan: Plan): string[] {
+  return [...series].flatMap(([name, samples]) => {
+    const lost = samples.reduce((sum, each) => sum + each.quiet.errors, 0);
+    const answered = samples.reduce((sum, each) => sum + each.quiet.answered, 0);
+    if (answered > 0 && (lost === 0 || plan.smoke)) return [];
+    return [`${name}, attack ${wave.name}: ${lost} requests of the quiet client had no good answer`];
+  });
+}
+
+/** A proxy that compiles as it runs has done so when it is measured. */
+async function warmUp(contestant: Contestant): Promise<void> {
+  for (const attack of ATTACKS) await run(contestant.loadCommand(attack.command(contestant, WARM_UP_SECONDS)));
 }
 
 /** The quiet client and the control, for the length of a round, while the attack runs. */
-async function sample(contestant: Contestant, direct: Contestant, attack: Attack | null, plan: Plan): Promise<Sample> {
+async function sample(contestant: Contestant, direct: Contestant, wave: Wave, plan: Plan): Promise<Sample> {
   const warmUp = plan.smoke ? 0.2 : 1;
   const load = { rate: QUIET_RATE, seconds: plan.seconds, warmUp, connections: QUIET_CONNECTIONS };
   const lasts = Math.ceil(RAMP_SECONDS + warmUp + plan.seconds + 1);
-  const attacking =
-    attack === null
-      ? Promise.resolve('')
-      : run(contestant.loadCommand(lowPriority(attack.command(contestant, lasts))), (lasts + 60) * 1_000);
+  const attacking = Promise.all(
+    wave.attacks.map(async (attack) => {
+      const command = contestant.loadCommand(lowPriority(attack.command(contestant, lasts)));
+      return attack.strength(await run(command, (lasts + 60) * 1_000));
+    }),
+  );
   // A rejection is met below; until then it must not count as unhandled.
   attacking.catch(() => undefined);
-  if (attack !== null) await new Promise((resolve) => setTimeout(resolve, RAMP_SECONDS * 1_000));
+  if (wave.attacks.length > 0) await new Promise((resolve) => setTimeout(resolve, RAMP_SECONDS * 1_000));
   const before = cpuTime(contestant.dataPlanePids);
   const beganMs = performance.now();
   const [quiet, control] = await Promise.all([
@@ -97,8 +115,7 @@ async function sample(contestant: Contestant, direct: Contestant, attack: Attack
   ]);
   const used = spent(before, cpuTime(contestant.dataPlanePids));
   const busy = (used.userUs + used.systemUs) / 1_000 / (performance.now() - beganMs);
-  const output = await attacking;
-  return { quiet, control, busy, strength: attack === null ? '' : attack.strength(output) };
+  return { quiet, control, busy, strength: (await attacking).join(', ') };
 }
 
 /** Attacked over alone, round by round. */
@@ -115,7 +132,7 @@ const quiet50 = (sample: Sample): number => sample.quiet.p50Ms;
 const quiet99 = (sample: Sample): number => sample.quiet.p99Ms;
 const control99 = (sample: Sample): number => sample.control.p99Ms;
 
-function tableOf(alone: Series, attacked: ReadonlyMap<string, Series>): string[][] {
+function tableOf(taken: ReadonlyMap<Wave, Series>): string[][] {
   const headings = ['attack', 'p50 ms', 'p99 ms', 'p50 ×', 'p99 ×', 'control p99 ms', 'control ×', 'core', 'strength'];
   const row = (label: string, samples: readonly Sample[], reference: readonly Sample[]): string[] => [
     label,
@@ -128,18 +145,21 @@ function tableOf(alone: Series, attacked: ReadonlyMap<string, Series>): string[]
     `${(median(samples.map((each) => each.busy)) * 100).toFixed(0)} %`,
     samples[0]?.strength ?? '',
   ];
-  const rows = [...alone].map(([name, samples]) => row(`none, ${name}`, samples, samples));
-  for (const [attack, series] of attacked)
-    for (const [name, samples] of series) rows.push(row(`${attack}, ${name}`, samples, alone.get(name) ?? []));
+  const alone = taken.get(ALONE);
+  const rows = [...taken].flatMap(([wave, series]) =>
+    [...series].map(([name, samples]) => row(`${wave.name}, ${name}`, samples, alone?.get(name) ?? [])),
+  );
   return [headings, ...rows];
 }
 
 /** weir must lose less than each peer. */
-function verdictOf(item: SpecialItem, attack: Attack, alone: Series, attacked: Series): Verdict[] {
+function verdictOf(item: SpecialItem, wave: Wave, taken: ReadonlyMap<Wave, Series>): Verdict[] {
+  const [alone, attacked] = [taken.get(ALONE), taken.get(wave)];
+  if (alone === undefined || attacked === undefined) return [];
   const of = (name: ContestantName): number => factor(attacked.get(name) ?? [], alone.get(name) ?? [], quiet99);
   const peers = [...attacked.keys()].filter((name) => name !== 'weir');
   if (!attacked.has('weir') || peers.length === 0) return [];
   const theirs = peers.map((name) => `${name} ${figure(of(name))}`).join(', ');
   const limit = Math.min(...peers.map(of));
-  return [judge(item.name, `p99 × under ${attack.name} (${theirs})`, of('weir'), { limit, goal: GOAL })];
+  return [judge(item.name, `p99 × under ${wave.name} (${theirs})`, of('weir'), { limit, goal: GOAL })];
 }

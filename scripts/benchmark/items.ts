@@ -117,6 +117,8 @@ export const ITEMS: readonly Item[] = [
     path: '/bench.Echo/Unary.grpc',
     bodyBytes: 21,
     entry: 'grpc',
+    // HAProxy writes each message of a stream that ends with trailers by itself; nghttpx is the stronger peer here.
+    cpu: { ...HTTP2.cpu, nghttpx: { limit: 1.5, goal: 1.0 } },
   },
   {
     kind: 'latency',

@@ -2,14 +2,17 @@
  * What a proxy adds to latency at a rate that leaves it mostly idle: 1,000 requests per second in an open loop, through each
  * contestant and straight to the server. The figure is the difference of the percentiles in the same round.
  */
+import { run } from './commands.ts';
 import type { Contestant } from './contestant.ts';
 import type { ContestantName, SpecialItem } from './items.ts';
 import { openLoop, type OpenLoopFigures } from './programs.ts';
 import { type ItemResult, judge, median, type Plan } from './result.ts';
 import { figure } from './table.ts';
+import { wrkArguments } from './wrk.ts';
 
 const RATE = 1_000;
 const CONNECTIONS = 32;
+const PATH = '/api/v1/items';
 /** p99 that weir may add, ms (design, Budgets). */
 const ADDED_P99_MS = 0.2;
 
@@ -20,10 +23,11 @@ export async function measureLatency(
 ): Promise<ItemResult> {
   const taken = new Map<ContestantName, OpenLoopFigures[]>(contestants.map((each) => [each.name, []]));
   const problems: string[] = [];
+  if (!plan.smoke) for (const contestant of contestants) await warmUp(contestant, plan);
   for (let round = 0; round < plan.rounds; round++) {
     for (const contestant of contestants) {
       const load = { rate: RATE, seconds: plan.seconds, warmUp: plan.smoke ? 0.2 : 1, connections: CONNECTIONS };
-      const figures = await openLoop(contestant, '/api/v1/items', load);
+      const figures = await openLoop(contestant, PATH, load);
       taken.get(contestant.name)?.push(figures);
       if (figures.errors > 0) problems.push(`${contestant.name}: ${figures.errors} requests without a good answer`);
     }
@@ -58,6 +62,13 @@ export async function measureLatency(
     figures: Object.fromEntries(taken),
     problems,
   };
+}
+
+/** A proxy that compiles as it runs has done so when it is measured. */
+async function warmUp(contestant: Contestant, plan: Plan): Promise<void> {
+  const url = `${contestant.url('http')}${PATH}`;
+  const command = ['wrk', ...wrkArguments(url, CONNECTIONS, plan.warmUpSeconds, false)];
+  await run(contestant.loadCommand(command));
 }
 
 const percentile50 = (figures: OpenLoopFigures): number => figures.p50Ms;

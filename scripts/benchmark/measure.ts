@@ -80,7 +80,7 @@ async function seen(contestants: readonly Contestant[]): Promise<ReadonlyMap<Con
 }
 
 /** A proxy that has counted fewer requests than were answered did not take the octets for requests: it was measured as a relay. */
-function unseen(
+export function unseen(
   before: ReadonlyMap<ContestantName, number>,
   after: ReadonlyMap<ContestantName, number>,
   samples: Samples,

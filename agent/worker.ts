@@ -9,6 +9,8 @@ import { WorkerChannel } from './ipc/worker-channel.ts';
 import { limits } from './limits.ts';
 import { WorkerContext } from './proxy/context.ts';
 import { Housekeeping } from './proxy/housekeeping.ts';
+import { Saturation } from './proxy/saturation.ts';
+import { splicePipes } from './engine/splice.ts';
 import { AccessLog } from './telemetry/access-log.ts';
 import { BoundCounters } from './telemetry/bounds.ts';
 import { WorkerLog } from './telemetry/worker-log.ts';
@@ -19,6 +21,8 @@ class Worker {
   readonly #log: WorkerLog;
   #context: WorkerContext | null = null;
   #housekeeping: Housekeeping | null = null;
+  readonly #saturation = new Saturation();
+  readonly #cpuMs = (index: number): number => this.#reactor.cpuMs(index);
   #drainedAtMs = Number.POSITIVE_INFINITY;
 
   constructor() {
@@ -34,10 +38,13 @@ class Worker {
   }
 
   run(): never {
+    const reactor = this.#reactor;
     for (;;) {
-      this.#reactor.turn(limits.turnWaitMs);
+      reactor.turn(limits.turnWaitMs);
       const context = this.#context;
       if (context === null) continue;
+      context.frameBuffers.flush();
+      this.#saturation.turnEnded(reactor.nowMs, reactor.turnMs, reactor.hasBacklog, this.#cpuMs, context.allPods);
       context.accessLog.flush();
       if (context.draining && (context.connections.size === 0 || this.#reactor.nowMs >= this.#drainedAtMs)) {
         process.exit(0);
@@ -66,6 +73,7 @@ class Worker {
       bounds,
       log: (level, text, fields) => this.#log.write(level, text, fields),
       random: Math.random,
+      ...(message.caps === undefined ? {} : { caps: message.caps }),
     });
     this.#housekeeping = new Housekeeping(this.#context);
   }
@@ -78,8 +86,9 @@ class Worker {
         break;
       }
       case 'podRemove':
-        context.pods.remove(message.index);
-        this.#channel.send({ type: 'podGone', index: message.index });
+        this.#housekeeping?.removePod(message.index, () => {
+          this.#channel.send({ type: 'podGone', index: message.index });
+        });
         break;
       case 'meshDelta': {
         const result = context.mesh.apply(message.delta);
@@ -113,7 +122,7 @@ class Worker {
     context.draining = true;
     this.#drainedAtMs = this.#reactor.nowMs + deadlineMs;
     context.pods.stopListening();
-    for (const connection of context.connections.snapshot()) connection.drain();
+    this.#housekeeping?.drain();
   }
 }
 
@@ -129,6 +138,10 @@ function answer(context: WorkerContext, id: number, what: 'stats' | 'connections
     ...context.bounds.events(),
     connections: context.connections.size,
     idle_upstreams: context.idleUpstreams,
+    requests_in_flight: context.usage.requests.total,
+    pending_connections: context.usage.pending.total,
+    buffered_bytes: context.usage.buffered.total,
+    splice_pipes: splicePipes.inUse,
     turns: reactor.counters.waits,
     events: reactor.counters.events,
     stale_events: reactor.counters.staleEvents,

@@ -94,6 +94,12 @@ export interface PodDocument {
   readonly requests: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** In use now. */
+  readonly requestsInFlight: number;
+  readonly pendingConnections: number;
+  readonly bufferedBytes: number;
+  /** Refused because of a cap, by bound; only those above zero. */
+  readonly shed: Readonly<Record<string, number>>;
 }
 
 /** GET /services */
@@ -152,6 +158,11 @@ export interface PodStatsDocument {
   readonly connections: number;
   readonly connectionsOpened: number;
   readonly refused: number;
+  readonly requestsInFlight: number;
+  readonly pendingConnections: number;
+  readonly bufferedBytes: number;
+  /** Refused because of a cap, by bound; only those above zero. */
+  readonly shed: Readonly<Record<string, number>>;
 }
 
 /** GET /stats */

@@ -4,9 +4,10 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CliError, EXIT } from '../../cli/output.ts';
 import { ACCESS_LOG_MODES, LOG_LEVELS } from '../admin/choices.ts';
 import type { AgentOptions, ControllerTls } from '../supervisor/options.ts';
+import { addCapFlags, type CapFlags, capsOf } from './cap-flags.ts';
 
 /** What commander makes of the flags. */
-interface Flags {
+interface Flags extends CapFlags {
   readonly node?: string;
   readonly runDir: string;
   readonly stateDir: string;
@@ -85,12 +86,13 @@ export function agentOptions(flags: Flags): AgentOptions {
     metricsListen: flags.metricsListen ?? null,
     hostNetns: flags.hostNetns,
     excludeNamespaces: flags.excludeNamespaces,
+    caps: capsOf(flags),
   };
 }
 
 /** Adds `weir agent`. It exits the process itself: 0 after SIGTERM or SIGINT, EXIT.failure when it cannot start. */
 export function registerAgentCommand(program: Command): void {
-  program
+  const command = program
     .command('agent')
     .description("run this node's agent: captures pods, carries their traffic, enforces routes and policies")
     .addOption(new Option('--node <name>', "this node's name in Kubernetes").env('NODE_NAME'))
@@ -120,16 +122,16 @@ Examples:
   weir agent --node dev --controller unix:/run/weir/xds.sock --access-log all --log-level debug
 
 SIGTERM drains and ends it; the pods stay captured and refuse connections until an agent is back.`,
-    )
-    .action(async (flags: Flags) => {
-      const options = agentOptions(flags);
-      const { runAgent } = await import('../main.ts');
-      try {
-        await runAgent(options);
-      } catch (error) {
-        process.stderr.write(`weir agent: ${error instanceof Error ? error.message : String(error)}\n`);
-        process.exit(EXIT.failure);
-      }
-      process.exit(EXIT.ok);
-    });
+    );
+  addCapFlags(command).action(async (flags: Flags) => {
+    const options = agentOptions(flags);
+    const { runAgent } = await import('../main.ts');
+    try {
+      await runAgent(options);
+    } catch (error) {
+      process.stderr.write(`weir agent: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.exit(EXIT.failure);
+    }
+    process.exit(EXIT.ok);
+  });
 }

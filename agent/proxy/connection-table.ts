@@ -42,6 +42,11 @@ export class ConnectionTable {
     return this.#live.slice();
   }
 
+  /** The connection at a position; they move when others are removed: see ConnectionPass. */
+  at(index: number): LiveConnection | undefined {
+    return this.#live[index];
+  }
+
   /** Up to `max` rows. */
   describe(nowMs: number, max: number): { rows: ConnectionInfo[]; truncated: boolean } {
     const rows = this.#live.slice(0, max).map((connection) => connection.describe(nowMs));

@@ -1,4 +1,5 @@
 /** What an agent is started with; agent/cli/agent-command.ts makes it from flags. */
+import type { Caps } from '../ipc/caps.ts';
 import type { AccessLogMode, LogLevel } from '../ipc/messages.ts';
 
 export interface ControllerTls {
@@ -28,4 +29,6 @@ export interface AgentOptions {
   /** The node's network namespace. */
   readonly hostNetns: string;
   readonly excludeNamespaces: readonly string[];
+  /** What pods may use of each worker. */
+  readonly caps: Caps;
 }

@@ -157,9 +157,9 @@ export class Supervisor {
   }
 
   #makePool(): WorkerPool {
-    const { workers, node, trustDomain, accessLog, logLevel } = this.#options;
+    const { workers, node, trustDomain, accessLog, logLevel, caps } = this.#options;
     return new WorkerPool(
-      { script: WORKER_SCRIPT, count: workers, node, trustDomain, accessLog, logLevel },
+      { script: WORKER_SCRIPT, count: workers, node, trustDomain, accessLog, logLevel, caps },
       [this.#hub, this.#pods],
       {
         onStats: (worker, stats) => this.#ledger.report(worker.generation, stats),

@@ -4,6 +4,7 @@
  * A slot is a place for one worker for the life of the agent; a generation is one process in it. What every worker must
  * know (mesh, pods) is kept by members (pool-member.ts); the pool only sees that a new worker hears it before it serves.
  */
+import { type Caps, DEFAULT_CAPS } from '../ipc/caps.ts';
 import type { AccessLogMode, ConnectionInfo, FromWorker, LogLevel, ToWorker, WorkerStats } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import type { Log } from './log.ts';
@@ -30,6 +31,8 @@ export interface PoolOptions {
   readonly trustDomain: string;
   readonly accessLog: AccessLogMode;
   readonly logLevel: LogLevel;
+  /** What pods may use of each worker; those of limits.ts when left out. */
+  readonly caps?: Caps;
   /** Between two looks at each worker; limits.workerPollMs when left out. */
   readonly pollMs?: number;
 }
@@ -237,9 +240,9 @@ export class WorkerPool {
     if (slot.timer !== null) clearTimeout(slot.timer);
     slot.timer = null;
     slot.state = 'syncing';
-    const { node, trustDomain } = this.#options;
+    const { node, trustDomain, caps = DEFAULT_CAPS } = this.#options;
     const accessLog = this.#accessLog;
-    worker.send({ type: 'hello', worker: worker.slot, node, trustDomain, accessLog, logLevel: this.#logLevel });
+    worker.send({ type: 'hello', worker: worker.slot, node, trustDomain, accessLog, logLevel: this.#logLevel, caps });
     const caughtUp = this.#members.map((member) => member.welcome(worker));
     void Promise.all(caughtUp).then(() => {
       if (slot.process !== worker || slot.state !== 'syncing') return;

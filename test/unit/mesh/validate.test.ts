@@ -107,7 +107,7 @@ describe('validateResource', () => {
       'service',
       'ports',
       [{ port: 80, name: '', protocol: 'h2' }],
-      /^ports\[0\].protocol: "h2" must be one of http, tcp, detect/,
+      /^ports\[0\].protocol: "h2" must be one of http, http2, grpc, tls, tcp, detect/,
     ],
     ['service', 'ports', [1, 1].map((port) => ({ port, name: '', protocol: 'tcp' })), /^ports: 1 is listed twice/],
     ['httpRoute', 'createdMs', -1, /^createdMs: -1/],

@@ -182,7 +182,7 @@ export const limits = {
   /** Octets of a tunnelled or TCP connection moved per event before the next pod's turn. */
   relayBytesPerEvent: 1_048_576,
   /** Idle pooled upstream connections per (source pod, endpoint). */
-  idleUpstreamsPerPoolMax: 64,
+  idleUpstreamsPerPoolMax: 1_024,
   /** Idle pooled upstream connections per worker. */
   idleUpstreamsPerWorkerMax: 8_192,
 

@@ -28,4 +28,10 @@ export interface AgentOptions {
   /** The node's network namespace. */
   readonly hostNetns: string;
   readonly excludeNamespaces: readonly string[];
+  /** When the agent ends, how long connections may go on. */
+  readonly drainDeadlineMs: number;
+  /** Tells agents of one node apart, also when one is started again; in Kubernetes the pod's uid. */
+  readonly instance: string;
+  /** After another agent has taken over and the drain: exit, or wait for SIGTERM because whoever runs this starts it again. */
+  readonly whenSuperseded: 'exit' | 'wait';
 }

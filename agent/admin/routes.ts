@@ -55,6 +55,7 @@ export interface TakeoverApi {
   announce(body: unknown): Promise<TakeoverAnswer>;
   yield(body: unknown): Promise<TakeoverAnswer>;
   leave(body: unknown): TakeoverAnswer;
+  abandon(body: unknown): TakeoverAnswer;
 }
 
 export function adminRoutes(view: AdminView, takeover: TakeoverApi): AdminRoutes {
@@ -87,6 +88,7 @@ export function adminRoutes(view: AdminView, takeover: TakeoverApi): AdminRoutes
     'POST /takeover/announce': async ({ body }) => ok(await takeover.announce(body)),
     'POST /takeover/yield': async ({ body }) => ok(await takeover.yield(body)),
     'POST /takeover/leave': ({ body }) => ok(takeover.leave(body)),
+    'POST /takeover/abandon': ({ body }) => ok(takeover.abandon(body)),
     'POST /capture/verify': async (request) => ok(await verify(view, request)),
   };
 }

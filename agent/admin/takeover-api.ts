@@ -5,12 +5,13 @@
  *   POST /takeover/announce   "I start beside you."  Repeated within leaseMs, else it is forgotten.
  *   POST /takeover/yield      "I listen for every pod and hold the CNI socket: finish what you have, write your files."
  *   POST /takeover/leave      "I have read them and serve: stop accepting, drain, end."
+ *   POST /takeover/abandon    "I could not do it: go on."  Spares waiting for the lease.
  *
  * Until `leave` is answered with 200 the old agent is in charge, and goes on alone when its successor is heard no more.
  */
 export const TAKEOVER_PROTOCOL = 1;
 
-/** Body of all three requests. */
+/** Body of all these requests. */
 export interface TakeoverRequest {
   readonly protocol: number;
   /** Tells agents apart, also after a restart in one container; --instance. */
@@ -20,7 +21,7 @@ export interface TakeoverRequest {
   readonly pid: number;
 }
 
-/** Answer to all three, with status 200. */
+/** Answer to all of them, with status 200. */
 export interface TakeoverAnswer {
   readonly protocol: number;
   readonly instance: string;

@@ -111,14 +111,25 @@ function inodeOf(path: string): number | null {
   return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
 }
 
-/** Removes private names that agents left behind which were killed. */
-async function removeAbandoned(path: string): Promise<void> {
+/** The private name of the socket that `path` leads to now: it stays that one's when the public name goes elsewhere. */
+export function privateNameOf(path: string): string {
+  const inode = inodeOf(path);
   const folder = dirname(path);
+  const name = privateNames(path).find((each) => inodeOf(join(folder, each)) === inode);
+  return name === undefined || inode === null ? path : join(folder, name);
+}
+
+function privateNames(path: string): string[] {
   const stem = basename(path).replace(/\.sock$/, '');
   const pattern = new RegExp(`^${stem}-[0-9a-f]{${NAME_OCTETS * 2}}(\\.sock)?(\\.new)?$`);
-  for (const name of readdirSync(folder)) {
-    const found = join(folder, name);
-    if (!pattern.test(name) || lstatSync(found, { throwIfNoEntry: false })?.isSocket() !== true) continue;
+  return readdirSync(dirname(path)).filter((name) => pattern.test(name));
+}
+
+/** Removes private names that agents left behind which were killed. */
+async function removeAbandoned(path: string): Promise<void> {
+  for (const name of privateNames(path)) {
+    const found = join(dirname(path), name);
+    if (lstatSync(found, { throwIfNoEntry: false })?.isSocket() !== true) continue;
     if (!(await answers(found))) rmSync(found, { force: true });
   }
 }

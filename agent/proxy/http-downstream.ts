@@ -374,7 +374,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     if (this.#state === READ_HEAD) {
       if (!patient && this.#pending === null) this.#endOfConnection();
     } else {
-      this.#exchange.closeAfterResponse();
+      this.#exchange.closeAfterResponse(patient);
     }
   }
 

@@ -121,6 +121,13 @@ export class HandOver {
     return this.#answer();
   }
 
+  /** POST /takeover/abandon. Throws AdminError. */
+  abandon(body: unknown): TakeoverAnswer {
+    this.#expect(body);
+    if (this.#phase !== 'leaving') this.#forget('the successor gave up; this agent goes on');
+    return this.#answer();
+  }
+
   /** The agent ends for another reason: nobody can take over any more. */
   close(): void {
     clearTimeout(this.#lease);
@@ -150,12 +157,13 @@ export class HandOver {
   #renew(): void {
     if (this.#phase === 'leaving') return;
     clearTimeout(this.#lease);
-    this.#lease = setTimeout(() => this.#forget(), this.#leaseMs);
+    this.#lease = setTimeout(() => this.#forget('the successor is heard no more; this agent goes on'), this.#leaseMs);
   }
 
-  #forget(): void {
+  #forget(why: string): void {
+    clearTimeout(this.#lease);
     const { pid } = this.#successor ?? { pid: 0 };
-    this.#log.warn({ successorPid: pid }, 'the successor is heard no more; this agent goes on');
+    this.#log.warn({ successorPid: pid }, why);
     this.#successor = null;
     this.#phase = 'alone';
     this.#wake();

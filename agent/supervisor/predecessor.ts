@@ -13,6 +13,7 @@ import {
   type TakeoverRefusal,
   type TakeoverRequest,
 } from '../admin/takeover-api.ts';
+import { privateNameOf } from '../ipc/local-socket.ts';
 import { limits } from '../limits.ts';
 
 /** How a question to the old agent ended. */
@@ -24,26 +25,27 @@ export type Reply =
   | { readonly kind: 'silent' }
   | { readonly kind: 'gone' };
 
-export type Step = 'announce' | 'yield' | 'leave';
+export type Step = 'announce' | 'yield' | 'leave' | 'abandon';
 
 /** Longest wait per step: announcing and leaving are answered at once, yielding when the ADDs in work are done. */
 const WAIT_MS: Readonly<Record<Step, number>> = {
   announce: limits.takeoverAnswerMs,
   yield: limits.takeoverYieldMs,
   leave: limits.takeoverAnswerMs,
+  abandon: limits.takeoverAnswerMs,
 };
 
-/** `weir status` waits for it. */
-const STATUS_WAIT_MS = 1_000;
+/** `weir status` waits for it; a worker that hangs costs the old agent limits.ipcQueryTimeoutMs of it. */
+const STATUS_WAIT_MS = limits.ipcQueryTimeoutMs + 1_000;
 
 export class Predecessor {
-  /** Its public name at first, its private one as soon as it has told it. */
+  /** Its private name: the public one will lead elsewhere. */
   #socket: string;
   #last: TakeoverAnswer | null = null;
   readonly #self: Omit<TakeoverRequest, 'protocol'>;
 
   constructor(publicPath: string, self: Omit<TakeoverRequest, 'protocol'>) {
-    this.#socket = publicPath;
+    this.#socket = privateNameOf(publicPath);
     this.#self = self;
   }
 

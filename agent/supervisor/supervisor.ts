@@ -277,8 +277,9 @@ export class Supervisor {
         enrolment: this.#enrolment,
         cni: this.#cni,
         log: this.#log,
+        displace: () => this.#admin.replace(),
         begin: (step) => {
-          this.#step = step;
+          if (!this.#isStopping()) this.#step = step;
         },
         ended: () => this.#isStopping(),
         loadConfiguration: () => this.#loadSnapshot(),

@@ -23,6 +23,8 @@ export interface TakeoverParts {
   readonly enrolment: Pick<Enrolment, 'follow' | 'takeCharge'>;
   readonly cni: Pick<CniServer, 'listenInstead'>;
   readonly log: Log;
+  /** Takes the admin socket's name: the old agent writes nothing any more as soon as it notices. */
+  displace(): void;
   /** For `weir status`. */
   begin(step: TakeoverStep): void;
   /** The agent was told to end. */
@@ -58,33 +60,46 @@ export class Takeover {
       await this.#parts.loadConfiguration();
       begin('workers');
       await this.#parts.startWorkers();
-      if (ended()) return false;
+      if (ended()) return await this.#abandon();
       control.start();
       await this.#awaitController();
       begin('pods');
       await this.#followPods();
-      if (ended()) return false;
+      if (ended()) return await this.#abandon();
       begin('taking over');
       await cni.listenInstead();
-      if (silent) await this.#takePods(true);
-      else await this.#takeOver();
+      if (!silent) return await this.#takeOver();
+      this.#parts.displace();
+      await this.#takePods(true);
       return true;
+    } catch (error) {
+      await this.#before.ask('abandon');
+      throw error;
     } finally {
       clearInterval(lease);
     }
   }
 
-  async #takeOver(): Promise<void> {
+  async #abandon(): Promise<false> {
+    await this.#before.ask('abandon');
+    return false;
+  }
+
+  async #takeOver(): Promise<boolean> {
     const yielded = await this.#before.ask('yield');
     if (yielded.kind === 'refused') throw new Error(`the agent in charge goes on: ${yielded.message}`);
+    const isHeard = yielded.kind === 'answer';
     if (yielded.kind === 'silent') this.#sayHanging();
-    await this.#takePods(yielded.kind !== 'answer');
-    if (yielded.kind !== 'answer') return;
+    if (!isHeard) this.#parts.displace();
+    await this.#takePods(!isHeard);
+    if (!isHeard) return true;
+    if (this.#parts.ended()) return await this.#abandon();
     const left = await this.#before.ask('leave');
     if (left.kind === 'refused') throw new Error(`the agent in charge goes on: ${left.message}`);
     if (left.kind === 'silent') this.#sayHanging();
     const { pid, version } = this.#before.last ?? { pid: 0, version: 'unknown' };
     this.#parts.log.info({ predecessorPid: pid, predecessorVersion: version }, 'took over from the agent before');
+    return true;
   }
 
   /** The old agent's files are final. @param anyway there is nobody to give back to. */

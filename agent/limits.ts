@@ -58,8 +58,28 @@ export const limits = {
   workerSemiSpaceMiB: 8,
   /** A line that a worker prints on stdout or stderr; the rest of a longer one is cut. */
   workerOutputLineBytesMax: 8_192,
-  /** On SIGTERM, how long in-flight work may go on; below Kubernetes' default grace period of 30 s. */
+  /** When an agent ends, how long in-flight work may go on (--drain-deadline); below Kubernetes' default grace period of 30 s. */
   drainDeadlineMs: 20_000,
+  /** A worker that still lives this long after the deadline of its drain is killed. */
+  drainOvertimeMs: 2_000,
+  /** Longest drain deadline that may be asked for: a day. */
+  drainDeadlineMaxMs: 86_400_000,
+  /** An agent that is replaced forgets a successor that it has not heard for this long, and goes on. */
+  takeoverLeaseMs: 5_000,
+  /** How long a successor waits for an answer that needs no work; then the old agent counts as hanging. */
+  takeoverAnswerMs: 3_000,
+  /** How long a successor waits for the old agent's CNI requests in work: a whole ADD, and two seconds. */
+  takeoverYieldMs: 16_000,
+  /** How long a successor waits for an agent that is itself just starting or stopping. */
+  takeoverBusyMs: 60_000,
+  /** Between two attempts while waiting for another agent (its socket, its port). */
+  takeoverRetryMs: 200,
+  /** How long a successor waits for the controller to bring it up to date before it opens listeners; then the snapshot must do. */
+  takeoverControllerMs: 5_000,
+  /** How long a successor tries to open every pod's listeners; then it gives up and the old agent goes on. */
+  takeoverListenMs: 30_000,
+  /** On SIGTERM, how long an agent waits for a successor that has announced itself. */
+  successorWaitMs: 30_000,
   /** On SIGTERM, how long CNI requests in work may take before draining starts: together below that grace period. */
   cniCloseMs: 3_000,
   /** How often every pod's rules and listeners are looked at and repaired. */

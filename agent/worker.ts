@@ -40,15 +40,14 @@ class Worker {
   run(): never {
     const reactor = this.#reactor;
     for (;;) {
-      reactor.turn(limits.turnWaitMs);
+      reactor.turn(Math.min(limits.turnWaitMs, Math.max(0, this.#drainedAtMs - reactor.nowMs)));
       const context = this.#context;
       if (context === null) continue;
+      if (context.draining && reactor.nowMs >= this.#drainedAtMs) cutAll(context);
       context.frameBuffers.flush();
       this.#saturation.turnEnded(reactor.nowMs, reactor.turnMs, reactor.hasBacklog, this.#cpuMs, context.allPods);
       context.accessLog.flush();
-      if (context.draining && (context.connections.size === 0 || this.#reactor.nowMs >= this.#drainedAtMs)) {
-        process.exit(0);
-      }
+      if (context.draining && context.connections.size === 0) process.exit(0);
     }
   }
 
@@ -113,16 +112,26 @@ class Worker {
         this.#channel.send(answer(context, message.id, message.what));
         break;
       case 'drain':
-        this.#drain(context, message.deadlineMs);
+        this.#drain(context, message.deadlineMs, message.successor);
         break;
     }
   }
 
-  #drain(context: WorkerContext, deadlineMs: number): void {
+  #drain(context: WorkerContext, deadlineMs: number, successor: boolean): void {
+    // Before anything is accepted: what comes out of the queues now gets its answer, with `Connection: close`.
     context.draining = true;
     this.#drainedAtMs = this.#reactor.nowMs + deadlineMs;
     context.pods.stopListening();
-    this.#housekeeping?.drain();
+    this.#housekeeping?.drain(successor);
+  }
+}
+
+/** The drain's deadline: idle connections are closed with FIN, whatever is in flight is reset, so that half is not taken for whole. */
+function cutAll(context: WorkerContext): void {
+  for (const connection of context.connections.snapshot()) connection.drain(false);
+  for (const connection of context.connections.snapshot()) {
+    context.bounds.event('drain_deadline_cut');
+    connection.cut('DRAIN_DEADLINE');
   }
 }
 

@@ -46,8 +46,11 @@ export type ToWorker =
   | { readonly type: 'verifyArm'; readonly token: string; readonly podIndex: number }
   | { readonly type: 'verifyDisarm'; readonly token: string }
   | { readonly type: 'query'; readonly id: number; readonly what: 'stats' | 'connections' }
-  /** Stop accepting, finish what is in flight until the deadline, then exit 0. */
-  | { readonly type: 'drain'; readonly deadlineMs: number };
+  /**
+   * Stop accepting, finish what is in flight until the deadline, then exit 0. `successor`: another agent accepts meanwhile, so idle
+   * keep-alive connections wait for one more request, which is answered with `Connection: close`.
+   */
+  | { readonly type: 'drain'; readonly deadlineMs: number; readonly successor: boolean };
 
 export type FromWorker =
   | { readonly type: 'ready'; readonly pid: number }

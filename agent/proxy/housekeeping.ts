@@ -87,10 +87,10 @@ export class Housekeeping implements TimerTarget {
     this.#work();
   }
 
-  /** Tells every connection to end when it can. */
-  drain(): void {
+  /** Tells every connection to end when it can. @param patient another agent accepts meanwhile */
+  drain(patient: boolean): void {
     this.#eachConnection(
-      (connection) => connection.drain(),
+      (connection) => connection.drain(patient),
       () => undefined,
     );
     this.#work();

@@ -400,9 +400,13 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     this.cut(denied);
   }
 
-  drain(): void {
-    if (this.#state === READ_HEAD) this.#endOfConnection();
-    else this.#exchange.closeAfterResponse();
+  /** Idle and patient: the next request is answered with `Connection: close`, since the context drains (http-exchange.ts). */
+  drain(patient: boolean): void {
+    if (this.#state === READ_HEAD) {
+      if (!patient && this.#pending === null) this.#endOfConnection();
+    } else {
+      this.#exchange.closeAfterResponse(patient);
+    }
   }
 
   cut(reason: string): void {

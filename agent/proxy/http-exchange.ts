@@ -474,9 +474,12 @@ export class HttpExchange implements Exchange {
     return this.#kept.parseHead(requestHead) ? authorization.request(requestHead) : null;
   }
 
-  /** This response is the connection's last. */
-  closeAfterResponse(): void {
-    this.#closeAfter = true;
+  /**
+   * This response is the connection's last. `patient`: only if it can still say so; a client that was not told would send its next
+   * request into a closed connection.
+   */
+  closeAfterResponse(patient: boolean): void {
+    if (!patient || !this.#responseStarted) this.#closeAfter = true;
   }
 
   /** The connection is closing: nothing of this exchange stays open. */

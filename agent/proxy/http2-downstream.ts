@@ -66,7 +66,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     context.connections.add(downstream);
     context.reactor.timers.arm(downstream.#timer, limits.idleTimeoutMs);
     downstream.session.start();
-    if (context.draining) downstream.drain();
+    if (context.draining) downstream.drain(true);
     downstream.#onOctets(length);
   }
 
@@ -101,6 +101,12 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
   onTimer(nowMs: number): void {
     if (this.#closing) {
       this.#close(true);
+      return;
+    }
+    if (this.session.draining) {
+      // A client that does not answer the PING is not waited for; one that has requests under way is.
+      if (this.session.active === 0) this.#endGracefully();
+      else this.context.reactor.timers.arm(this.#timer, limits.http2GoAwayTimeoutMs);
       return;
     }
     const idleMs = nowMs - this.#lastActiveMs;
@@ -267,15 +273,14 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     for (const exchange of this.#exchanges) exchange.reevaluate();
   }
 
-  drain(): void {
-    if (this.#closed || this.session.draining) return;
-    this.session.drain();
-    this.#output.flush();
-    if (this.session.active === 0) {
-      // A client that does not answer the PING is not waited for longer than this.
-      this.#closing = true;
+  /** GOAWAY, whether or not somebody else accepts: a client that has seen it uses another connection by itself. */
+  drain(patient: boolean): void {
+    if (this.#closed) return;
+    if (!this.session.draining) {
+      this.session.drain();
       this.context.reactor.timers.arm(this.#timer, limits.http2GoAwayTimeoutMs);
     }
+    if (!patient && this.session.active === 0) this.#endGracefully();
   }
 
   cut(_reason: string): void {

@@ -31,8 +31,17 @@ export class PodListener implements ReadyHandler, TimerTarget {
   }
 
   onReady(): number {
+    return this.#accept(limits.acceptsPerEvent);
+  }
+
+  /** Before the listener closes: closing resets what is queued, or passes it to another listener (capture/migrate-requests.ts). */
+  acceptAll(): void {
+    this.#accept(limits.listenBacklog);
+  }
+
+  #accept(acceptsMax: number): number {
     let cost = 0;
-    for (let i = 0; i < limits.acceptsPerEvent && !this.#closed; i++) {
+    for (let i = 0; i < acceptsMax && !this.#closed; i++) {
       const fd = acceptConnection(this.fd);
       if (fd < 0) {
         if (fd === -EINTR || fd === -ECONNABORTED) continue;

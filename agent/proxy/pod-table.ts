@@ -97,10 +97,12 @@ export class PodTable {
     }
   }
 
+  /** For a drain: takes in every connection that waits to be accepted, then closes the listeners. */
   stopListening(): void {
-    this.#listeners.forEach((_, index) => {
+    for (const [index, listeners] of this.#listeners) {
+      for (const listener of listeners) listener.acceptAll();
       this.#closeListeners(index);
-    });
+    }
   }
 
   #closeListeners(index: number): void {

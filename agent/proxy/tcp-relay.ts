@@ -353,8 +353,8 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     return this.#flow.authorization(this.#peer)?.request(requestHead) ?? null;
   }
 
-  /** A relay has no safe point to end at: it lives until the drain's deadline. */
-  drain(): void {}
+  /** A relay has no safe point to end at: it lives until its ends close it, or the drain's deadline cuts it. */
+  drain(_patient: boolean): void {}
 
   cut(reason: string): void {
     this.#finish(reason, true);

@@ -218,9 +218,8 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     if (this.#flow.connectionVerdict(this.#eager.peer)?.allowed === false) this.cut('RBAC_DENIED');
   }
 
-  drain(): void {
-    this.cut('DRAINING');
-  }
+  /** Its first octets are on their way; what it becomes then knows of the drain. */
+  drain(_patient: boolean): void {}
 
   describe(nowMs: number): ConnectionInfo {
     return connectionInfo(this.#flow, nowMs, { protocol: 'undecided', state: 'waiting for first octets' });

@@ -31,4 +31,10 @@ export interface AgentOptions {
   readonly excludeNamespaces: readonly string[];
   /** What pods may use of each worker. */
   readonly caps: Caps;
+  /** When the agent ends, how long connections may go on. */
+  readonly drainDeadlineMs: number;
+  /** Tells agents of one node apart, also when one is started again; in Kubernetes the pod's uid. */
+  readonly instance: string;
+  /** After another agent has taken over and the drain: exit, or wait for SIGTERM because whoever runs this starts it again. */
+  readonly whenSuperseded: 'exit' | 'wait';
 }

@@ -179,8 +179,11 @@ export class WorkerPool {
     return { connections, truncated };
   }
 
-  /** Lets workers finish what is in flight, then ends them. Resolves when all are gone. Nothing restarts afterwards. */
-  async drain(deadlineMs: number): Promise<void> {
+  /**
+   * Lets workers finish what is in flight, then ends them. Resolves when all are gone. Nothing restarts afterwards.
+   * @param successor another agent accepts in the meantime: idle connections may then be used once more, instead of being closed.
+   */
+  async drain(deadlineMs: number, successor: boolean): Promise<void> {
     this.#closing = true;
     if (this.#pollTimer !== null) clearInterval(this.#pollTimer);
     this.#wakeServingWaiters();
@@ -191,13 +194,13 @@ export class WorkerPool {
       const early = slot.state === 'starting';
       slot.state = 'draining';
       if (early) slot.process.kill('the agent stops');
-      else slot.process.send({ type: 'drain', deadlineMs });
+      else slot.process.send({ type: 'drain', deadlineMs, successor });
       draining.push(slot);
     }
-    // A worker keeps the deadline itself; the extra second is for one that does not.
+    // A worker keeps the deadline itself; the extra time is for one that does not.
     const timer = setTimeout(() => {
       for (const slot of draining) slot.process?.kill(`did not drain in ${deadlineMs} ms`);
-    }, deadlineMs + 1_000);
+    }, deadlineMs + limits.drainOvertimeMs);
     await Promise.all(draining.map((slot) => this.#untilGone(slot)));
     clearTimeout(timer);
   }
@@ -294,7 +297,8 @@ export class WorkerPool {
 
   #query(slot: Slot, what: 'stats' | 'connections'): Promise<FromWorker | null> {
     const worker = slot.process;
-    if (worker === null || (slot.state !== 'serving' && slot.state !== 'syncing')) return Promise.resolve(null);
+    const asked = slot.state === 'serving' || slot.state === 'syncing' || slot.state === 'draining';
+    if (worker === null || !asked) return Promise.resolve(null);
     const id = this.#nextQuery++;
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#finishQuery(id, null), limits.ipcQueryTimeoutMs);

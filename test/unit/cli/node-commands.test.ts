@@ -77,6 +77,9 @@ const STATUS: StatusDocument = {
   node: 'node-1',
   version: '0.1.0',
   pid: 1,
+  instance: 'i',
+  draining: null,
+  predecessor: null,
   startedAt: '2025-01-01T00:00:00.000Z',
   uptimeMs: 1_000,
   ready: true,
@@ -178,6 +181,8 @@ const FLAGS = {
   logLevel: 'info',
   hostNetns: '/proc/self/ns/net',
   excludeNamespaces: [],
+  drainDeadline: 20_000,
+  whenSuperseded: 'exit',
 } as const;
 
 test('agent flags that do not fit together are refused with the remedy', () => {

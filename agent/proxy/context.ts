@@ -13,6 +13,7 @@ import { SeriesTable } from '../telemetry/series.ts';
 import { InFlight } from '../upstream/in-flight.ts';
 import type { UpstreamEnvironment } from '../upstream/environment.ts';
 import { ConnectionTable } from './connection-table.ts';
+import { HttpNeeded } from './http-needed.ts';
 import { PodTable } from './pod-table.ts';
 import { PreparedAddresses } from './prepared-addresses.ts';
 import type { VerifyTokens } from './verify-reply.ts';
@@ -46,6 +47,7 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly responseHead = new ResponseHead();
   readonly connections = new ConnectionTable();
   readonly verifyTokens: VerifyTokens = new Map();
+  readonly httpNeeded: HttpNeeded = new HttpNeeded(this);
   readonly pods: PodTable;
   idleUpstreams = 0;
   draining = false;

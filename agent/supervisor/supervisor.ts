@@ -18,6 +18,7 @@ import { verifyDocument } from '../admin/documents.ts';
 import { adminRoutes, metricsRoutes } from '../admin/routes.ts';
 import { listenPrivately } from '../admin/unix-listener.ts';
 import { PodRules } from '../capture/apply.ts';
+import { BypassSets } from '../capture/bypass.ts';
 import { CniServer } from '../capture/cni-server.ts';
 import { Enrolment } from '../capture/enrolment.ts';
 import type { Enrolled, PodReference } from '../capture/enrolment-types.ts';
@@ -58,6 +59,7 @@ export class Supervisor {
   readonly #control: ControlClient;
   readonly #podRules = new PodRules();
   readonly #enrolment: Enrolment;
+  readonly #bypass: BypassSets;
   readonly #cni: CniServer;
   readonly #view: AgentView;
   readonly #snapshotPath: string;
@@ -104,10 +106,18 @@ export class Supervisor {
         readiness: () => this.#readiness(),
         podRules: this.#podRules,
         probeRules: new ProbeRules(options.hostNetns, options.node),
+        onEnrolled: () => void this.#bypass.request(),
         log: write,
         now: Date.now,
       },
     );
+    this.#bypass = new BypassSets({
+      mesh: this.#hub.state,
+      podRules: this.#podRules,
+      enrolled: () => this.#enrolment.list(),
+      accessLog: () => this.#pool.accessLog,
+      log: write,
+    });
     this.#cni = new CniServer(this.#enrolment, `${options.runDir}/cni.sock`);
     this.#view = this.#makeView();
   }
@@ -120,7 +130,9 @@ export class Supervisor {
     await this.#pool.start();
     if (this.#isStopping()) return;
     this.#step = 'pods';
+    await this.#bypass.request();
     await this.#enrolment.start();
+    await this.#bypass.request();
     if (this.#isStopping()) return;
     this.#step = 'CNI server';
     await this.#cni.listen();
@@ -142,7 +154,7 @@ export class Supervisor {
     );
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all([withDeadline(this.#cni.close(), limits.cniCloseMs), this.#control.stop()]);
-    await Promise.all([this.#pool.drain(limits.drainDeadlineMs), this.#enrolment.close()]);
+    await Promise.all([this.#pool.drain(limits.drainDeadlineMs), this.#enrolment.close(), this.#bypass.close()]);
     await this.#store.close();
     this.#releaseSocket();
     for (const server of this.#servers) {
@@ -194,6 +206,7 @@ export class Supervisor {
       find: (pod) => this.#enrolment.find(pod),
       verify: async (enrolled) => verifyDocument(enrolled, await this.#verify(enrolled)),
       iptables: () => ({ backend: this.#podRules.backend }),
+      bypass: this.#bypass,
       notReady: () => this.#notReady(),
     });
   }
@@ -255,6 +268,8 @@ export class Supervisor {
     const applied = await this.#hub.apply(delta);
     if (applied.ok) this.#hasConfiguration = true;
     else this.#configRefused += 1;
+    // Applied means enforced, also on what does not pass the workers.
+    await this.#bypass.request();
     return applied;
   }
 
@@ -292,6 +307,7 @@ export class Supervisor {
     this.#repairing = true;
     try {
       const repaired = await this.#enrolment.repair();
+      await this.#bypass.request();
       const pods = repaired.map(({ pod }) => `${pod.namespace}/${pod.name}`);
       if (pods.length > 0) this.#log.warn({ pods }, 'capture of pods was repaired');
     } catch (error) {

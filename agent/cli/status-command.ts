@@ -26,7 +26,6 @@ const COLUMNS: readonly Column<StatusDocument>[] = [
   { header: 'services', value: (row) => row.mesh.services, align: 'right' },
   { header: 'routes', value: (row) => row.mesh.httpRoutes, align: 'right' },
   { header: 'policies', value: (row) => row.mesh.authorizationPolicies, align: 'right' },
-  { header: 'bypass', value: (row) => row.bypass.state },
   { header: 'memory', value: memory, align: 'right' },
   { header: 'uptime', value: (row) => formatDuration(row.uptimeMs), align: 'right' },
 ];

@@ -269,6 +269,16 @@ export const limits = {
   exclusionsPerAnnotationMax: 64,
   /** Octets of one exclusion annotation. */
   exclusionAnnotationBytesMax: 4_096,
+  /** Destinations that a pod may reach without the agent (8 octets and a hash slot each in the kernel); the rest is captured. */
+  bypassEntriesPerPodMax: 4_096,
+  /** Changes that let more bypass the agent are gathered for so long; what takes it back is done at once. */
+  bypassAddDelayMs: 200,
+  /** Pods whose sets grow per second, at most: each is a program that runs. */
+  bypassGrowthsPerSecond: 50,
+  /** A set that could not be changed is tried again after this. */
+  bypassRetryMs: 2_000,
+  /** Live connections named in one `ss --kill`: the filter is compiled by ss into one program. */
+  bypassCutsPerCommand: 64,
   /** `weir capture verify`: connecting and reading the answer, each way, each family. */
   captureVerifyTimeoutMs: 3_000,
   /** /proc/net/tcp that is read to find listeners, octets: they come first. */

@@ -91,7 +91,10 @@ class Worker {
         break;
       case 'meshDelta': {
         const result = context.mesh.apply(message.delta);
-        if (result.ok) this.#housekeeping?.meshChanged();
+        if (result.ok) {
+          context.accessLog.askedForByMesh = context.mesh.settings.accessLog;
+          this.#housekeeping?.meshChanged();
+        }
         const error = result.ok ? null : `${result.resource.kind} ${result.resource.key}: ${result.error}`;
         this.#channel.send({ type: 'meshApplied', sequence: message.sequence, error });
         break;

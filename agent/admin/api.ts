@@ -91,6 +91,14 @@ export interface StatusDocument {
   readonly snapshot: { readonly path: string; readonly savedAt: string | null; readonly ageMs: number | null };
   /** Which iptables programs work here; null before the first pod. */
   readonly iptables: { readonly backend: string | null };
+  /** What does not pass the agent (`bypass` in the mesh configuration). */
+  readonly bypass: {
+    readonly state: 'off' | 'on' | 'unavailable';
+    readonly reason: string | null;
+    readonly pods: number;
+    readonly entries: number;
+    readonly omitted: number;
+  };
   /** Bounds that were reached, by name; only those above zero. */
   readonly bounds: Readonly<Record<string, number>>;
   readonly logLevel: LogLevel;
@@ -115,6 +123,8 @@ export interface PodDocument {
   readonly problem: string | null;
   readonly index: number;
   readonly netns: string;
+  /** Where it may go, and be reached, without the agent: `ip,tcp:port`. */
+  readonly bypass: readonly string[];
   readonly enrolledAt: string;
   readonly cpuMs: number;
   readonly connections: number;

@@ -109,6 +109,8 @@ export interface PodFacts {
   readonly enrolled: readonly Enrolled[];
   entryOf(index: number): PodEntry | null;
   workloadOf(uid: string): Workload | null;
+  /** `ip,tcp:port` of what bypasses the agent. */
+  bypassOf(enrolled: Enrolled): readonly string[];
   /** Slots of workers that serve now; each must listen for a captured pod. */
   readonly servingSlots: readonly number[];
   readonly trustDomain: string;
@@ -145,6 +147,7 @@ export function podDocuments(facts: PodFacts): PodDocument[] {
       problem,
       index: enrolled.index,
       netns: enrolled.netnsPath,
+      bypass: facts.bypassOf(enrolled),
       enrolledAt: new Date(enrolled.enrolledAtMs).toISOString(),
       cpuMs: counted?.cpuMs ?? 0,
       connections: counted?.connections ?? 0,

@@ -81,6 +81,8 @@ export interface EnrolmentDeps {
   readonly podRules: PodRulesPort;
   /** Rules of the node's namespace for kubelet's probes: `new ProbeRules(…)` of probe-rules.ts. */
   readonly probeRules: ProbeRulesPort;
+  /** Told of every pod that was added, once it is in list(). */
+  readonly onEnrolled?: () => void;
   /** Called with every line worth keeping. */
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
   /** Milliseconds since the epoch. */

@@ -266,6 +266,7 @@ export class Enrolment {
       return captured;
     }
     this.#log('info', 'pod enrolled', entry.value);
+    this.#deps.onEnrolled?.();
     return success({ outcome: 'enrolled', enrolled: enrolledOf(entry.value) });
   }
 

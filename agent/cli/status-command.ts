@@ -57,6 +57,7 @@ export function remarks(status: StatusDocument): string[] {
   for (const nack of nacks) lines.push(`refused from the controller: ${nack.resource}: ${nack.error}`);
   if (status.pods.unhealthy > 0)
     lines.push(`${status.pods.unhealthy} pod(s) not captured as they should be: weir pods`);
+  lines.push(...bypassRemarks(status.bypass));
   for (const worker of status.workers) {
     if (worker.lastExit !== null) {
       lines.push(`worker ${worker.worker} restarted ${worker.restarts} time(s); last: ${worker.lastExit}`);
@@ -65,6 +66,20 @@ export function remarks(status: StatusDocument): string[] {
   for (const [bound, hits] of Object.entries(status.bounds)) lines.push(`bound ${bound} was reached ${hits} time(s)`);
   for (const error of status.errors) lines.push(`${error.time} ${error.message}`);
   return lines;
+}
+
+/** Nothing while nobody has asked for it. */
+function bypassRemarks({ state, reason, pods, entries, omitted }: StatusDocument['bypass']): string[] {
+  if (state === 'off') {
+    const left = pods === 0 ? '' : ` (${pods} pod(s) keep its rules, with ${entries} entries)`;
+    return reason === null || (reason.startsWith('not asked for') && pods === 0)
+      ? []
+      : [`bypass is off: ${reason}${left}`];
+  }
+  if (state === 'unavailable') return [`bypass is asked for and not possible here: ${reason}`];
+  const rest = omitted === 0 ? '' : `, ${omitted} more did not fit`;
+  const problem = reason === null ? '' : `; not in every pod: ${reason}`;
+  return [`bypass: ${entries} destination(s) in ${pods} pod(s)${rest}${problem}`];
 }
 
 function predecessorRemarks({ predecessor }: StatusDocument): string[] {

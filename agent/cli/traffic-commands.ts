@@ -33,10 +33,15 @@ const CONNECTION_COLUMNS: readonly Column<ConnectionInfo>[] = [
   { header: 'destination', value: (row) => row.service ?? row.destination },
   { header: 'upstream', value: (row) => row.upstream },
   { header: 'state', value: (row) => row.state },
-  { header: 'age', value: (row) => formatDuration(row.ageMs), align: 'right' },
-  { header: 'sent', value: (row) => formatBytes(row.bytesFromClient), align: 'right' },
-  { header: 'rcvd', value: (row) => formatBytes(row.bytesToClient), align: 'right' },
+  { header: 'age', value: (row) => unlessBypassed(row, formatDuration(row.ageMs)), align: 'right' },
+  { header: 'sent', value: (row) => unlessBypassed(row, formatBytes(row.bytesFromClient)), align: 'right' },
+  { header: 'rcvd', value: (row) => unlessBypassed(row, formatBytes(row.bytesToClient)), align: 'right' },
 ];
+
+/** The agent does not see what passes it by. */
+function unlessBypassed(row: ConnectionInfo, text: string): string | null {
+  return row.protocol === 'bypassed' ? null : text;
+}
 
 interface ConnectionOptions extends CommonOptions {
   readonly pod?: string;

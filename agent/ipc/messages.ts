@@ -136,7 +136,8 @@ export interface ConnectionInfo {
   readonly worker: number;
   readonly pod: string;
   readonly direction: 'outbound' | 'inbound';
-  readonly protocol: 'http' | 'http2' | 'tcp' | 'undecided';
+  /** `bypassed`: it does not pass the agent; only addresses and state are known, and `worker` is -1. */
+  readonly protocol: 'http' | 'http2' | 'tcp' | 'undecided' | 'bypassed';
   readonly source: string;
   readonly destination: string;
   readonly service: string | null;

@@ -17,6 +17,7 @@ import { InFlight } from '../upstream/in-flight.ts';
 import type { UpstreamEnvironment } from '../upstream/environment.ts';
 import { WorkerUsage } from '../upstream/usage.ts';
 import { ConnectionTable } from './connection-table.ts';
+import { HttpNeeded } from './http-needed.ts';
 import type { Pod } from './pod.ts';
 import { PodTable } from './pod-table.ts';
 import { PreparedAddresses } from './prepared-addresses.ts';
@@ -53,6 +54,7 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly responseHead = new ResponseHead();
   readonly connections = new ConnectionTable();
   readonly verifyTokens: VerifyTokens = new Map();
+  readonly httpNeeded: HttpNeeded = new HttpNeeded(this);
   readonly pods: PodTable;
   readonly translation: PinnedBuffer = allocatePinned(limits.scratchBytes);
   readonly frameBuffers = new FrameBuffers();

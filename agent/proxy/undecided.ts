@@ -2,6 +2,7 @@
  * Step 3, when the port does not say it all: wait for the first octets, without delaying a server that speaks first.
  *
  *   declared tcp            → relayed at once
+ *   nothing asks for HTTP   → relayed at once, also on a port declared http (mesh/layers.ts)
  *   first octets are there  → HTTP or relay, at once
  *   declared http           → waits for the client (it must speak first)
  *   undeclared, silent      → after limits.detectDelayMs the endpoint is dialled, if the connection's L4 verdict allows a plain
@@ -41,7 +42,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   static start(context: WorkerContext, flow: Flow, fd: number): void {
     flow.pod.connectionsActive++;
     flow.pod.connectionsOpened++;
-    if (flow.protocol === 'tcp' || flow.protocol === 'tls') {
+    if (flow.protocol === 'tcp' || flow.protocol === 'tls' || !flow.needsHttp) {
       TcpRelay.start(context, flow, fd, null, null);
       return;
     }

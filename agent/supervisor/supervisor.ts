@@ -18,6 +18,7 @@ import { createAdminServer } from '../admin/http-router.ts';
 import { verifyDocument } from '../admin/documents.ts';
 import { adminRoutes, metricsRoutes } from '../admin/routes.ts';
 import { PodRules } from '../capture/apply.ts';
+import { BypassSets } from '../capture/bypass.ts';
 import { CniServer } from '../capture/cni-server.ts';
 import { Enrolment } from '../capture/enrolment.ts';
 import type { Enrolled, PodReference } from '../capture/enrolment-types.ts';
@@ -72,6 +73,7 @@ export class Supervisor {
   readonly #control: ControlClient;
   readonly #podRules = new PodRules();
   readonly #enrolment: Enrolment;
+  readonly #bypass: BypassSets;
   readonly #cni: CniServer;
   readonly #view: AgentView;
   readonly #snapshotPath: string;
@@ -131,10 +133,18 @@ export class Supervisor {
         inCharge: () => !this.#admin.isDisplaced() && this.#step !== 'draining',
         podRules: this.#podRules,
         probeRules: new ProbeRules(options.hostNetns, options.node),
+        onEnrolled: () => void this.#bypass.request(),
         log: write,
         now: Date.now,
       },
     );
+    this.#bypass = new BypassSets({
+      mesh: this.#hub.state,
+      podRules: this.#podRules,
+      enrolled: () => this.#enrolment.list(),
+      accessLog: () => this.#pool.accessLog,
+      log: write,
+    });
     this.#cni = new CniServer(this.#enrolment, `${options.runDir}/cni.sock`);
     this.#drain = new DrainState(options.drainDeadlineMs, {
       refresh: () => this.#pool.refreshStats(),
@@ -202,7 +212,7 @@ export class Supervisor {
     this.#handOver.close();
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all([withDeadline(this.#cni.close(), limits.cniCloseMs), this.#control.stop()]);
-    await Promise.all([this.#enrolment.close(), this.#store.close()]);
+    await Promise.all([this.#enrolment.close(), this.#bypass.close(), this.#store.close()]);
     this.#log.info(
       { deadlineMs: this.#drain.deadlineMs },
       'agent stops; pods stay captured and refuse connections until one is back',
@@ -227,7 +237,7 @@ export class Supervisor {
     this.#drain.begin(successor);
     this.#metrics?.close();
     const drained = this.#pool.drain(deadlineMs, true);
-    await Promise.all([this.#control.stop(), withDeadline(this.#cni.close(), limits.cniCloseMs)]);
+    await Promise.all([this.#control.stop(), this.#bypass.close(), withDeadline(this.#cni.close(), limits.cniCloseMs)]);
     await drained;
     // Clients that ask by the public name must find the successor there before this one's socket goes.
     const untilMs = performance.now() + limits.takeoverLeaseMs;
@@ -258,7 +268,9 @@ export class Supervisor {
     await this.#pool.start();
     if (this.#isStopping()) return;
     this.#step = 'pods';
+    await this.#bypass.request();
     await this.#enrolment.start();
+    await this.#bypass.request();
     if (this.#isStopping()) return;
     this.#step = 'CNI server';
     if (besideDraining) {
@@ -294,6 +306,7 @@ export class Supervisor {
     this.#admin.replace();
     this.#cni.release();
     this.#store.release();
+    await this.#bypass.request();
     if (before.last !== null) this.#handOver.hasReplaced(before.last.instance);
     void this.#metrics?.openWhenFree();
     setImmediate(() => void this.#repair());
@@ -384,6 +397,7 @@ export class Supervisor {
       find: (pod) => this.#enrolment.find(pod),
       verify: async (enrolled) => verifyDocument(enrolled, await this.#verify(enrolled)),
       iptables: () => ({ backend: this.#podRules.backend }),
+      bypass: this.#bypass,
       notReady: () => this.#notReady(),
       instance: this.#options.instance,
       drain: this.#drain,
@@ -439,6 +453,8 @@ export class Supervisor {
     const applied = await this.#hub.apply(delta);
     if (applied.ok) this.#hasConfiguration = true;
     else this.#configRefused += 1;
+    // Applied means enforced, also on what does not pass the workers.
+    await this.#bypass.request();
     return applied;
   }
 
@@ -476,6 +492,7 @@ export class Supervisor {
     this.#repairing = true;
     try {
       const repaired = await this.#enrolment.repair();
+      await this.#bypass.request();
       const pods = repaired.map(({ pod }) => `${pod.namespace}/${pod.name}`);
       if (pods.length > 0) this.#log.warn({ pods }, 'capture of pods was repaired');
     } catch (error) {

@@ -92,6 +92,7 @@ const STATUS: StatusDocument = {
   mesh: { workloads: 1, services: 1, httpRoutes: 0, authorizationPolicies: 0 },
   snapshot: { path: '/s', savedAt: null, ageMs: 120_000 },
   iptables: { backend: 'iptables-nft' },
+  bypass: { state: 'off', reason: 'not asked for (bypass in the mesh configuration)', pods: 0, entries: 0, omitted: 0 },
   bounds: {},
   logLevel: 'info',
   accessLog: 'errors',
@@ -99,6 +100,25 @@ const STATUS: StatusDocument = {
 };
 
 test('an agent that is well needs no remark', () => assert.deepEqual(remarks(STATUS), []));
+
+test('bypass is spoken of when it is asked for, or still in use', () => {
+  const told = (bypass: Partial<StatusDocument['bypass']>): readonly string[] =>
+    remarks({ ...STATUS, bypass: { ...STATUS.bypass, ...bypass } });
+  assert.deepEqual(told({ state: 'on', reason: null, pods: 2, entries: 5 }), ['bypass: 5 destination(s) in 2 pod(s)']);
+  assert.match(
+    told({ state: 'on', reason: 'no ipset', omitted: 3 }).join(),
+    /3 more did not fit; not in every pod: no ipset/,
+  );
+  assert.match(
+    told({ state: 'off', reason: 'metrics are asked for' }).join(),
+    /^bypass is off: metrics are asked for$/,
+  );
+  assert.match(told({ pods: 1, entries: 0 }).join(), /off: not asked for.*1 pod\(s\) keep its rules, with 0 entries/);
+  assert.match(
+    told({ state: 'unavailable', reason: 'ipset: not installed' }).join(),
+    /not possible here: ipset: not inst/,
+  );
+});
 
 test('everything that needs attention is remarked on', () => {
   const lines = remarks({

@@ -171,5 +171,6 @@ function heldKey(key: ObjectKey): ResourceKey[] {
   const [kind = '', name = ''] = key.split(' ');
   if (kind === 'Service') return [{ kind: 'service', key: name }];
   if (kind === 'HTTPRoute') return [{ kind: 'httpRoute', key: name }];
+  if (kind === 'ConfigMap') return [{ kind: 'meshSettings', key: name }];
   return kind === 'AuthorizationPolicy' ? [{ kind: 'authorizationPolicy', key: name }] : [];
 }

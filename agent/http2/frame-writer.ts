@@ -24,6 +24,10 @@ export interface FrameSink {
   readonly bytes: Buffer;
   /** The peer does not take what was sent: hold DATA back. */
   readonly blocked: boolean;
+  /** Books octets that are kept for later; false: no more may be kept. */
+  hold(octets: number): boolean;
+  /** Gives booked octets back. */
+  release(octets: number): void;
 }
 
 /** Below this a loop over octets is faster than Buffer.copy (scripts/bench-http1.ts). */

@@ -518,6 +518,22 @@ export class Http2Session {
     this.#owner.onStreamClosed();
   }
 
+  /** @internal Books octets that a stream keeps; false: no more may be kept. */
+  hold(octets: number): boolean {
+    return this.#sink.hold(octets);
+  }
+
+  /** @internal */
+  release(octets: number): void {
+    if (octets > 0) this.#sink.release(octets);
+  }
+
+  /** @internal What the stream should send can neither be sent nor kept. The handler is told. */
+  overflow(stream: Http2Stream): void {
+    writeReset(this.#sink, stream.id, frame.ENHANCE_YOUR_CALM);
+    this.#abandon(stream, frame.ENHANCE_YOUR_CALM);
+  }
+
   /** @internal Use Http2Stream.sendHeaders. */
   writeHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void {
     writeHeaders(this.#sink, stream.id, list.encoded, endStream);

@@ -96,7 +96,10 @@ export class Http2Stream implements MessageStream {
       sent = this.session.writeData(this, from, start, length, endStream);
       if (sent === length) return 0;
     }
-    this.#keep(from, start + sent, length - sent);
+    if (!this.#keep(from, start + sent, length - sent)) {
+      this.session.overflow(this);
+      return 0;
+    }
     this.#endPending = endStream;
     this.session.list(this);
     return length - sent;
@@ -129,6 +132,7 @@ export class Http2Stream implements MessageStream {
     const isEnd = this.#endPending && length === this.pendingBytes;
     const sent = this.session.writeData(this, first, this.#sentOfFirst, length, isEnd);
     this.pendingBytes -= sent;
+    this.session.release(sent);
     this.#sentOfFirst += sent;
     if (sent === left) {
       this.#pending.shift();
@@ -144,16 +148,20 @@ export class Http2Stream implements MessageStream {
   /** @internal Forgets what waits: the stream is gone. */
   clear(): void {
     this.#pending = [];
+    this.session.release(this.pendingBytes);
     this.pendingBytes = 0;
     this.#trailersPending = null;
     this.#endPending = false;
   }
 
-  #keep(from: Uint8Array, start: number, length: number): void {
-    if (length === 0) return;
+  /** False: no more may be kept. */
+  #keep(from: Uint8Array, start: number, length: number): boolean {
+    if (length === 0) return true;
+    if (!this.session.hold(length)) return false;
     const copy = Buffer.allocUnsafeSlow(length);
     copy.set(from.subarray(start, start + length), 0);
     this.#pending.push(copy);
     this.pendingBytes += length;
+    return true;
   }
 }

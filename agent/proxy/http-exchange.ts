@@ -8,6 +8,7 @@
  */
 import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
 import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import { ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
 import { BODY_CHUNKED, BODY_NONE, BODY_UNTIL_CLOSE } from '../http1/framing.ts';
@@ -27,13 +28,15 @@ import {
   type UpstreamConnection,
   type UpstreamFailure,
 } from '../upstream/http-upstream.ts';
-import { POOL_FULL } from '../upstream/http2-pool.ts';
+import { Http2Upstream } from '../upstream/http2-upstream.ts';
 import { TranslatedUpstream } from '../upstream/translated-upstream.ts';
+import { type AdmissionRefusal, admitDial, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
+import { sharedConnection } from './http2-connection.ts';
 import { localBody, localResponse } from './local-response.ts';
 import type { PeerFacts } from './peer-facts.ts';
-import { isReplayable, KEPT_START, keptLength, takeReplay } from './replay.ts';
+import { isReplayable, KeptRequest } from './replay.ts';
 import { captureRequest, logRequest, type RequestLog, recordRequest } from './request-record.ts';
 import { type RouteOutcome, routeRequest } from './route-request.ts';
 
@@ -71,9 +74,11 @@ export class HttpExchange implements Exchange {
   /** Inbound: the one upstream connection that carries this client's address, kept between requests. */
   #dedicated: HttpUpstream | null = null;
   #responseEdits: HeadEdits | null = null;
-  /** The request as it was sent, until its response begins; and its head as it was received, while policy may end it. */
-  #replay: Buffer | null = null;
-  #head: Buffer | null = null;
+  readonly #kept: KeptRequest;
+  /** The request counts as in flight. */
+  #admitted = false;
+  /** Why no connection was tried, when #dial answers null. */
+  #notDialled: AdmissionRefusal | null = null;
   #responseStarted = false;
   #closeAfter = false;
   #method = '';
@@ -89,6 +94,7 @@ export class HttpExchange implements Exchange {
     this.#context = context;
     this.#flow = flow;
     this.#client = client;
+    this.#kept = new KeptRequest(context.keptRequests, flow.pod.usage);
   }
 
   // --- request
@@ -110,6 +116,12 @@ export class HttpExchange implements Exchange {
     }
     this.#requestBytes = body;
     if (this.#context.accessLog.mode !== 'off') this.#log = captureRequest(head);
+    const refusal = admitRequest(this.#flow.pod);
+    if (refusal !== null) {
+      this.#respond(503, refusal.reason, refusal.flags);
+      return at + length + body;
+    }
+    this.#admitted = true;
     const outcome = routeRequest(this.#flow, head);
     this.peer = outcome.peer;
     if (this.#log !== null) {
@@ -187,7 +199,7 @@ export class HttpExchange implements Exchange {
   ): void {
     const upstream = this.#acquire(outcome.peer as PeerFacts, outcome.speaks);
     if (upstream === null) {
-      this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
+      this.#respond(503, this.#notDialled?.reason ?? 'UPSTREAM_CONNECT_FAILED', this.#notDialled?.flags ?? 'UF');
       return;
     }
     let from = buffer;
@@ -208,15 +220,10 @@ export class HttpExchange implements Exchange {
     this.#responseEdits = outcome.responseEdits;
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     if (this.requestComplete) upstream.requestFinished();
-    const { keptRequests } = this.#context;
-    if (upstream.reused && this.requestComplete && isReplayable(this.#method)) {
-      this.#replay = keptRequests.keep(from.bytes, start, octets, false);
-    }
-    // Only a pod of this node has its policy decided here. What is kept for a replay mostly is the head as well.
-    if ((outcome.peer as PeerFacts).localPod !== null) {
-      this.#head =
-        this.#replay !== null && from === buffer ? this.#replay : keptRequests.keep(buffer.bytes, at, length, true);
-    }
+    if (upstream.reused && this.requestComplete && isReplayable(this.#method))
+      this.#kept.keepReplay(from, start, octets);
+    // Only a pod of this node has its policy decided here.
+    if ((outcome.peer as PeerFacts).localPod !== null) this.#kept.keepHead(buffer, at, length, from === buffer);
     const result = upstream.write(from, start, octets);
     if (result < 0) this.#writeFailed(upstream, result);
     else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
@@ -258,18 +265,19 @@ export class HttpExchange implements Exchange {
 
   /** A stream on an HTTP/2 connection to the peer; null when there is none to be had. */
   #translate(peer: PeerFacts): UpstreamConnection | null {
-    if (peer.localPod?.closed === true) return null;
-    const { pod } = this.#flow;
-    const connection = pod.pool.http2.take(pod.index, peer.endpoint, peer.plan);
-    return connection === null || connection === POOL_FULL ? null : new TranslatedUpstream(this.#context, connection);
+    const connection = sharedConnection(this.#context, this.#flow.pod, peer);
+    if (connection instanceof Http2Upstream) return new TranslatedUpstream(this.#context, connection);
+    this.#notDialled = connection;
+    return null;
   }
 
   #dial(peer: PeerFacts): HttpUpstream | null {
     const { pod } = this.#flow;
     // A replay remembers its peer; the namespace to dial in is closed with the pod.
-    if (peer.localPod?.closed === true) return null;
+    this.#notDialled = peer.localPod?.closed === true ? null : admitDial(pod);
+    if (peer.localPod?.closed === true || this.#notDialled !== null) return null;
     const pool = peer.endpoint.slot !== UNBALANCED_SLOT ? pod.pool : null;
-    const upstream = new HttpUpstream(this.#context, pod.index, peer.endpoint, peer.plan, pool);
+    const upstream = new HttpUpstream(this.#context, pod.usage, peer.endpoint, peer.plan, pool);
     if (upstream.open() < 0) {
       this.#context.bounds.event('upstream_dial_failed');
       return null;
@@ -299,7 +307,7 @@ export class HttpExchange implements Exchange {
   }
 
   onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void {
-    this.#dropReplay();
+    this.#kept.dropReplay();
     if (this.#http10 && head.bodyKind === BODY_CHUNKED) {
       // It was asked in HTTP/1.0 and must not answer in chunks, which the client could not read (RFC 9112 section 7.1).
       this.#abortUpstream();
@@ -352,8 +360,7 @@ export class HttpExchange implements Exchange {
     if (!this.active) return;
     const start = offset + headLength;
     this.#record('-', null);
-    this.active = false;
-    this.#dropHead();
+    this.#leave();
     this.#upstream = null;
     if (upstream === this.#dedicated) this.#dedicated = null;
     this.#client.becomeTunnel(
@@ -376,8 +383,13 @@ export class HttpExchange implements Exchange {
       return;
     }
     if (failure === 'reset' && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
-    this.#dropReplay();
+    this.#kept.dropReplay();
     if (this.#log !== null) this.#log.errno = errno;
+    if (errno === -ENOBUFS) {
+      const { reason, flags } = bufferRefusal(this.#flow.pod);
+      this.#respond(503, reason, flags);
+      return;
+    }
     if (failure === 'connect') this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
     else if (failure === 'malformed') this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
     else this.#respond(502, 'UPSTREAM_RESET', 'UC');
@@ -385,29 +397,17 @@ export class HttpExchange implements Exchange {
 
   /** The reused connection had been closed by the endpoint before it saw the request: once more on a new one. */
   #tryReplay(): boolean {
-    if (this.#replay === null || this.peer === null) return false;
+    if (!this.#kept.replayable || this.peer === null) return false;
     const upstream = this.#dial(this.peer);
     if (upstream === null) return false;
     this.#context.bounds.event('upstream_replayed');
-    const octets = takeReplay(this.#replay, this.#context.scratch);
-    this.#dropReplay();
+    const octets = this.#kept.takeReplay(this.#context.scratch);
     this.#upstream = upstream;
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     upstream.requestFinished();
     if (upstream.write(this.#context.scratch, 0, octets) === 0) return true;
     this.#abortUpstream();
     return false;
-  }
-
-  #dropReplay(): void {
-    if (this.#replay !== null && this.#replay !== this.#head) this.#context.keptRequests.release(this.#replay);
-    this.#replay = null;
-  }
-
-  #dropHead(): void {
-    this.#dropReplay();
-    if (this.#head !== null) this.#context.keptRequests.release(this.#head);
-    this.#head = null;
   }
 
   #toClient(from: PinnedBuffer, offset: number, length: number): void {
@@ -435,9 +435,17 @@ export class HttpExchange implements Exchange {
 
   #end(flags: string, reason: string | null): void {
     this.#record(flags, reason);
-    this.active = false;
-    this.#dropHead();
+    this.#leave();
     this.#client.exchangeEnded(this.#closeAfter);
+  }
+
+  /** The request is no longer in flight. */
+  #leave(): void {
+    this.active = false;
+    this.#kept.drop();
+    if (!this.#admitted) return;
+    this.#admitted = false;
+    requestEnded(this.#flow.pod);
   }
 
   /** Ends the exchange without an answer: the client is gone, or policy no longer allows it. The caller closes. */
@@ -445,8 +453,7 @@ export class HttpExchange implements Exchange {
     if (!this.active) return;
     if (this.status === 0) this.status = 499;
     this.#record(flags, reason);
-    this.active = false;
-    this.#dropHead();
+    this.#leave();
     this.#abortUpstream();
   }
 
@@ -456,28 +463,28 @@ export class HttpExchange implements Exchange {
     const authorization = this.#flow.authorization(this.peer);
     if (authorization === null) return null;
     const verdict = authorization.settled ?? this.#judgeAgain(authorization);
-    if (verdict === null || verdict.allowed) return null;
-    if (this.#log !== null) this.#log.policy = verdict.policy;
-    return verdict.reason;
+    if (verdict?.allowed === true) return null;
+    if (this.#log !== null) this.#log.policy = verdict?.policy ?? null;
+    return verdict?.reason ?? 'RBAC_DENIED';
   }
 
-  /** What policy says of the request in flight; null: its head was not kept, as the endpoint was not on this node. */
+  /** What policy says of the request in flight; null: its head could not be kept (the pod holds too much), so nobody can say. */
   #judgeAgain(authorization: BoundAuthorization): Verdict | null {
-    if (this.#head === null) return null;
     const { requestHead } = this.#context;
-    requestHead.parse(this.#head, KEPT_START, KEPT_START + keptLength(this.#head));
-    return authorization.request(requestHead);
+    return this.#kept.parseHead(requestHead) ? authorization.request(requestHead) : null;
   }
 
-  /** This response is the connection's last. */
-  closeAfterResponse(): void {
-    this.#closeAfter = true;
+  /**
+   * This response is the connection's last. `patient`: only if it can still say so; a client that was not told would send its next
+   * request into a closed connection.
+   */
+  closeAfterResponse(patient: boolean): void {
+    if (!patient || !this.#responseStarted) this.#closeAfter = true;
   }
 
   /** The connection is closing: nothing of this exchange stays open. */
   close(): void {
-    this.active = false;
-    this.#dropHead();
+    this.#leave();
     this.#abortUpstream();
     this.#dedicated?.close();
     this.#dedicated = null;

@@ -18,10 +18,13 @@ import type { ConnectionInfo } from '../ipc/messages.ts';
 import { type LimitName, limits } from '../limits.ts';
 import { FrameOutput, type OutputOwner } from '../upstream/frame-output.ts';
 import { Http2Upstream } from '../upstream/http2-upstream.ts';
+import { Remainder } from '../upstream/remainder.ts';
+import { type AdmissionRefusal, bufferRefusal } from './admission.ts';
 import type { LiveConnection } from './connection-table.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
 import { connectionInfo } from './flow-info.ts';
+import { ownConnection } from './http2-connection.ts';
 import { Http2Exchange } from './http2-exchange.ts';
 import type { PeerFacts } from './peer-facts.ts';
 
@@ -39,11 +42,11 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
   /** The exchange that was last begun: for what is shown of the connection. */
   lastPeer: PeerFacts | null = null;
   readonly #output: FrameOutput;
+  readonly #rest: Remainder;
   readonly #timer: Timer = new Timer(this);
   readonly #exchanges = new Set<Http2Exchange>();
   /** Inbound: the connection to the pod that carries this client's address. */
   #dedicated: Http2Upstream | null = null;
-  #pending: Buffer | null = null;
   #readPaused = false;
   #closing = false;
   #closed = false;
@@ -63,7 +66,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     context.connections.add(downstream);
     context.reactor.timers.arm(downstream.#timer, limits.idleTimeoutMs);
     downstream.session.start();
-    if (context.draining) downstream.drain();
+    if (context.draining) downstream.drain(true);
     downstream.#onOctets(length);
   }
 
@@ -74,7 +77,8 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     this.tenant = flow.pod.index;
     this.podIndex = flow.pod.index;
     this.#lastActiveMs = context.reactor.nowMs;
-    this.#output = new FrameOutput(context.frameBuffers, this, true);
+    this.#output = new FrameOutput(context.frameBuffers, this, flow.pod.usage, true);
+    this.#rest = new Remainder(flow.pod.usage);
     this.session = new Http2Session(true, this, this.#output, context.headerLists, context.reactor.nowMs);
   }
 
@@ -99,6 +103,12 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
       this.#close(true);
       return;
     }
+    if (this.session.draining) {
+      // A client that does not answer the PING is not waited for; one that has requests under way is.
+      if (this.session.active === 0) this.#endGracefully();
+      else this.context.reactor.timers.arm(this.#timer, limits.http2GoAwayTimeoutMs);
+      return;
+    }
     const idleMs = nowMs - this.#lastActiveMs;
     if (idleMs < limits.idleTimeoutMs) {
       this.context.reactor.timers.arm(this.#timer, limits.idleTimeoutMs - idleMs);
@@ -110,14 +120,14 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
 
   #read(): number {
     const buffer = this.context.readBuffer;
-    const held = this.#pending === null ? 0 : this.#pending.copy(buffer.bytes, 0);
-    const got = receive(this.fd, buffer, held, buffer.length - held);
+    const held = this.#rest.copyTo(buffer.bytes);
+    const got = receive(this.fd, buffer, held, Math.min(buffer.length - held, this.flow.pod.usage.readBytesMax));
     if (got <= 0) {
       // FIN ends it too: a client that sends nothing more can neither open windows nor acknowledge anything.
       if (got !== -EAGAIN && got !== -EINTR) this.#close(got < 0 || this.session.active > 0);
       return 50;
     }
-    this.#pending = null;
+    this.#rest.clear();
     this.#count(got);
     this.#onOctets(held + got);
     return got + 200;
@@ -128,8 +138,8 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     const { bytes } = this.context.readBuffer;
     const rest = this.session.receive(bytes, 0, end, this.context.reactor.nowMs);
     if (this.#closed) return;
-    if (rest < end) this.#pending = Buffer.from(bytes.subarray(rest, end));
     if (this.session.failed >= 0) this.#onSessionFailed();
+    else if (!this.#rest.put(bytes, rest, end)) this.cut(bufferRefusal(this.flow.pod).reason);
     else if (this.session.drained) this.#endGracefully();
   }
 
@@ -187,12 +197,12 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     this.#exchanges.delete(exchange);
   }
 
-  /** Inbound: the one HTTP/2 connection to the pod for this client, with room for a stream; null when it cannot be dialled. */
-  dedicated(peer: PeerFacts): Http2Upstream | null {
-    if (this.#dedicated?.hasRoom === true && this.#dedicated.endpoint === peer.endpoint) return this.#dedicated;
-    const upstream = new Http2Upstream(this.context, this.tenant, peer.endpoint, peer.plan, null);
-    if (upstream.open() < 0) return null;
+  /** Inbound: the one HTTP/2 connection to the pod for this client, with room for a stream; or why there is none. */
+  dedicated(peer: PeerFacts): Http2Upstream | AdmissionRefusal {
     const before = this.#dedicated;
+    if (before?.hasRoom === true && before.endpoint === peer.endpoint) return before;
+    const upstream = ownConnection(this.context, this.flow.pod, peer);
+    if (!(upstream instanceof Http2Upstream)) return upstream;
     this.#dedicated = upstream;
     if (before !== null) retire(before);
     return upstream;
@@ -203,6 +213,13 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
   onOutputBlocked(): void {
     this.#readPaused = this.#output.queuedBytes > limits.http2OutputPauseBytes;
     this.#updateInterest();
+  }
+
+  /** A reset comes as an event too; only a want of room is found here alone. */
+  onOutputBroken(): void {
+    if (this.#closed) return;
+    this.#closing = true;
+    this.context.reactor.timers.arm(this.#timer, 0);
   }
 
   #onDrained(): void {
@@ -238,10 +255,10 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     this.session.end(CONNECTION_LOST);
     this.#dedicated?.close();
     this.#dedicated = null;
-    this.#output.flush();
+    this.#output.close();
+    this.#rest.clear();
     this.context.reactor.timers.disarm(this.#timer);
     this.context.connections.remove(this);
-    this.#pending = null;
     if (reset) setReset(this.fd);
     this.context.reactor.removeAndClose(this.fd);
     this.flow.pod.connectionsActive--;
@@ -256,15 +273,14 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     for (const exchange of this.#exchanges) exchange.reevaluate();
   }
 
-  drain(): void {
-    if (this.#closed || this.session.draining) return;
-    this.session.drain();
-    this.#output.flush();
-    if (this.session.active === 0) {
-      // A client that does not answer the PING is not waited for longer than this.
-      this.#closing = true;
+  /** GOAWAY, whether or not somebody else accepts: a client that has seen it uses another connection by itself. */
+  drain(patient: boolean): void {
+    if (this.#closed) return;
+    if (!this.session.draining) {
+      this.session.drain();
       this.context.reactor.timers.arm(this.#timer, limits.http2GoAwayTimeoutMs);
     }
+    if (!patient && this.session.active === 0) this.#endGracefully();
   }
 
   cut(_reason: string): void {

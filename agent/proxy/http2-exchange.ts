@@ -18,7 +18,9 @@ import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
 import { Http1Stream } from '../upstream/http1-stream.ts';
 import { HttpUpstream } from '../upstream/http-upstream.ts';
-import { POOL_FULL } from '../upstream/http2-pool.ts';
+import { Http2Upstream } from '../upstream/http2-upstream.ts';
+import { type AdmissionRefusal, admitDial, admitRequest, requestEnded } from './admission.ts';
+import { sharedConnection, UNREACHABLE } from './http2-connection.ts';
 import type { Http2Downstream } from './http2-downstream.ts';
 import { editedList, forwardedRequest, localHeaders } from './http2-lists.ts';
 import { localBody } from './local-response.ts';
@@ -47,6 +49,8 @@ export class Http2Exchange implements StreamHandler {
   #status = 0;
   #grpcStatus = '';
   #recorded = false;
+  /** The request counts as in flight. */
+  #admitted = false;
   #requestBytes = 0;
   #responseBytes = 0;
   #log: RequestLog | null = null;
@@ -67,6 +71,12 @@ export class Http2Exchange implements StreamHandler {
     const { context, flow } = this.#client;
     this.#requestEnded = endStream;
     if (context.accessLog.mode !== 'off') this.#log = captureRequest(facts);
+    const refusal = admitRequest(this.#client.flow.pod);
+    if (refusal !== null) {
+      this.#respond(503, refusal.reason, refusal.flags);
+      return;
+    }
+    this.#admitted = true;
     if (facts.refusedStatus !== 0) {
       this.refuse(facts.refusedStatus, facts.refusal);
       return;
@@ -100,35 +110,34 @@ export class Http2Exchange implements StreamHandler {
 
   #send(list: HeaderList, endStream: boolean): void {
     const up = this.#open(this.#peer as PeerFacts);
-    if (up === null) {
-      this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
-    } else if (up === POOL_FULL) {
-      this.#respond(503, 'UPSTREAM_OVERFLOW', 'UO');
-    } else {
-      this.#attempts++;
-      this.#up = up;
-      up.sendHeaders(list, endStream);
+    if ('reason' in up) {
+      this.#respond(503, up.reason, up.flags);
+      return;
     }
+    this.#attempts++;
+    this.#up = up;
+    up.sendHeaders(list, endStream);
   }
 
-  /** A stream to the peer, on a connection that is there or dialled. */
-  #open(peer: PeerFacts): MessageStream | typeof POOL_FULL | null {
-    // A request sent again remembers its peer; the namespace to dial in is closed with the pod.
-    if (peer.localPod?.closed === true) return null;
-    const { pod } = this.#client.flow;
-    if (this.#speaks === 'http1') return this.#openHttp1(peer);
-    const upstream =
-      peer.endpoint.slot === UNBALANCED_SLOT
-        ? this.#client.dedicated(peer)
-        : pod.pool.http2.take(pod.index, peer.endpoint, peer.plan);
-    return upstream === null || upstream === POOL_FULL ? upstream : upstream.begin(this);
-  }
-
-  #openHttp1(peer: PeerFacts): MessageStream | null {
+  /** A stream to the peer, on a connection that is there or dialled; or why there is none. */
+  #open(peer: PeerFacts): MessageStream | AdmissionRefusal {
     const { context, flow } = this.#client;
-    const idle = flow.pod.pool.take(peer.endpoint);
-    const upstream = idle ?? new HttpUpstream(context, flow.pod.index, peer.endpoint, peer.plan, flow.pod.pool);
-    if (idle === null && upstream.open() < 0) return null;
+    if (this.#speaks === 'http1') return this.#openHttp1(peer);
+    const isOwn = peer.endpoint.slot === UNBALANCED_SLOT;
+    const upstream = isOwn ? this.#client.dedicated(peer) : sharedConnection(context, flow.pod, peer);
+    return upstream instanceof Http2Upstream ? upstream.begin(this) : upstream;
+  }
+
+  #openHttp1(peer: PeerFacts): MessageStream | AdmissionRefusal {
+    const { context, flow } = this.#client;
+    const { pod } = flow;
+    let upstream = pod.pool.take(peer.endpoint);
+    if (upstream === null) {
+      const refusal = peer.localPod?.closed === true ? UNREACHABLE : admitDial(pod);
+      if (refusal !== null) return refusal;
+      upstream = new HttpUpstream(context, pod.usage, peer.endpoint, peer.plan, pod.pool);
+      if (upstream.open() < 0) return UNREACHABLE;
+    }
     return new Http1Stream(context, upstream, this.#facts as RequestFacts, this);
   }
 
@@ -227,7 +236,7 @@ export class Http2Exchange implements StreamHandler {
   /** The response has been received whole; what the client's windows hold back is still to be sent. */
   #complete(): void {
     this.#record('-', null);
-    this.#client.ended(this);
+    this.#leave();
   }
 
   #upstreamMalformed(up: MessageStream): void {
@@ -241,7 +250,7 @@ export class Http2Exchange implements StreamHandler {
   #onClientReset(code: number): void {
     if (this.#status === 0) this.#status = 499;
     this.#record('DC', 'CLIENT_GONE');
-    this.#client.ended(this);
+    this.#leave();
     this.#up?.reset(code === NO_ERROR || code >= CONNECTION_LOST ? CANCEL : code);
     this.#up = null;
   }
@@ -281,7 +290,7 @@ export class Http2Exchange implements StreamHandler {
   #passReset(code: number): void {
     if (this.#status === 0) this.#status = 502;
     this.#record('UR', 'UPSTREAM_RESET');
-    this.#client.ended(this);
+    this.#leave();
     this.#down.reset(code === NO_ERROR ? INTERNAL_ERROR : code);
   }
 
@@ -293,7 +302,7 @@ export class Http2Exchange implements StreamHandler {
       return;
     }
     this.#record(flags, reason);
-    this.#client.ended(this);
+    this.#leave();
     this.#down.reset(code);
   }
 
@@ -318,7 +327,7 @@ export class Http2Exchange implements StreamHandler {
       down.sendData(body, 0, body.length, true);
     }
     this.#record(flags, reason);
-    this.#client.ended(this);
+    this.#leave();
     // The rest of the request is of no use (RFC 9113 section 8.1).
     if (!this.#requestEnded && !down.closed && down.pendingBytes === 0) down.reset(NO_ERROR);
   }
@@ -336,6 +345,13 @@ export class Http2Exchange implements StreamHandler {
     this.#up?.reset(CANCEL);
     this.#up = null;
     this.#fail(403, verdict.reason, '-', CANCEL);
+  }
+
+  /** The request is no longer in flight; what the client's windows hold back may still be. */
+  #leave(): void {
+    this.#client.ended(this);
+    if (this.#admitted) requestEnded(this.#client.flow.pod);
+    this.#admitted = false;
   }
 
   #record(flags: string, reason: string | null): void {

@@ -5,7 +5,7 @@ import { FIELD_VALUE, TOKEN } from '../http1/octets.ts';
 import { isReserved } from '../http1/rewrite.ts';
 import type { HeaderList, HeaderListTable } from '../http2/header-list.ts';
 import type { RequestFacts } from '../http2/request-facts.ts';
-import { localBody } from './local-response.ts';
+import { localBody, retryAfter } from './local-response.ts';
 
 /** The fields to forward: path as it was judged, edits applied; null when an edit is no valid field. Hot. */
 export function forwardedRequest(
@@ -92,6 +92,7 @@ const GRPC_STATUS: Readonly<Record<number, number>> = {
 /** The head of a local answer; for gRPC a complete one ("Trailers-Only": HTTP 200 and the status in the head). */
 export function localHeaders(status: number, reason: string, isGrpc: boolean, table: HeaderListTable): HeaderList {
   const body = localBody(reason);
+  const seconds = retryAfter(reason);
   const fields = isGrpc
     ? [
         [':status', '200'],
@@ -105,6 +106,7 @@ export function localHeaders(status: number, reason: string, isGrpc: boolean, ta
         ['content-type', 'text/plain'],
         ['content-length', String(body.length)],
         ['x-weir-reason', reason],
+        ...(seconds === undefined ? [] : [['retry-after', String(seconds)]]),
       ];
   return table.intern(
     fields.map(([name]) => name as string),

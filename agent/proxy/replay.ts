@@ -8,7 +8,9 @@
  *   kept:  u16 length | octets … | unused        from one of two stacks of free buffers, or made to measure
  */
 import type { PinnedBuffer } from '../engine/memory.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { limits } from '../limits.ts';
+import type { PodUsage } from '../upstream/usage.ts';
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 const LENGTH_BYTES = 2;
@@ -20,20 +22,6 @@ export function isReplayable(method: string): boolean {
   return IDEMPOTENT.has(method);
 }
 
-/** Octets of a kept request: [KEPT_START, KEPT_START + keptLength()). */
-export const KEPT_START = LENGTH_BYTES;
-
-export function keptLength(kept: Buffer): number {
-  return (kept[0] as number) | ((kept[1] as number) << 8);
-}
-
-/** Copies the kept request to the start of `into`; its length. */
-export function takeReplay(kept: Buffer, into: PinnedBuffer): number {
-  const octets = keptLength(kept);
-  kept.copy(into.bytes, 0, LENGTH_BYTES, LENGTH_BYTES + octets);
-  return octets;
-}
-
 /** The worker's buffers for kept requests, used again and again. */
 export class KeptRequests {
   readonly #small: Buffer[] = [];
@@ -41,11 +29,17 @@ export class KeptRequests {
 
   /**
    * A copy of the octets [start, start+octets), which are at most u16; to be given back with release(). Hot.
+   * @param usage the pod that pays for it; null when it may hold no more
    * @param anyLength false: null when they are more than a replay may hold
    */
-  keep(source: Buffer, start: number, octets: number, anyLength: boolean): Buffer | null {
+  keep(usage: PodUsage, source: Buffer, start: number, octets: number, anyLength: boolean): Buffer | null {
     if (octets > limits.replayBytesMax && !anyLength) return null;
     const kept = this.#take(octets + LENGTH_BYTES);
+    if (!usage.canHold(kept.length)) {
+      this.#give(kept);
+      return null;
+    }
+    usage.hold(kept.length);
     // A loop over a short request is cheaper than Buffer.copy's typed-array views (scripts/bench-http1.ts, LOOP_COPY_MAX).
     if (octets <= LOOP_COPY_MAX) {
       for (let i = 0; i < octets; i++) kept[LENGTH_BYTES + i] = source[start + i] as number;
@@ -57,7 +51,12 @@ export class KeptRequests {
     return kept;
   }
 
-  release(kept: Buffer): void {
+  release(usage: PodUsage, kept: Buffer): void {
+    usage.release(kept.length);
+    this.#give(kept);
+  }
+
+  #give(kept: Buffer): void {
     const free = kept.length === SMALL_BYTES ? this.#small : this.#large;
     if (kept.length <= limits.replayBytesMax + LENGTH_BYTES && free.length < limits.replayBuffersMax) free.push(kept);
   }
@@ -68,4 +67,67 @@ export class KeptRequests {
     if (bytes <= large) return this.#large.pop() ?? Buffer.allocUnsafeSlow(large);
     return Buffer.allocUnsafeSlow(bytes);
   }
+}
+
+/** What one exchange keeps of its request. */
+export class KeptRequest {
+  readonly #buffers: KeptRequests;
+  /** The pod that pays. */
+  readonly #usage: PodUsage;
+  /** As it was sent, until its response begins. */
+  #replay: Buffer | null = null;
+  /** Its head as it was received (and what came with it), while policy may end it; may be the same buffer. */
+  #head: Buffer | null = null;
+
+  constructor(buffers: KeptRequests, usage: PodUsage) {
+    this.#buffers = buffers;
+    this.#usage = usage;
+  }
+
+  get replayable(): boolean {
+    return this.#replay !== null;
+  }
+
+  /** Keeps what was sent, if it is not too long. Hot. */
+  keepReplay(from: PinnedBuffer, start: number, octets: number): void {
+    this.#replay = this.#buffers.keep(this.#usage, from.bytes, start, octets, false);
+  }
+
+  /** @param sentAsReceived what is kept for a replay, if anything, begins with this head. Hot. */
+  keepHead(received: PinnedBuffer, start: number, length: number, sentAsReceived: boolean): void {
+    const shared = sentAsReceived ? this.#replay : null;
+    this.#head = shared ?? this.#buffers.keep(this.#usage, received.bytes, start, length, true);
+  }
+
+  /** Parses the kept head; false: none was kept. */
+  parseHead(into: RequestHead): boolean {
+    if (this.#head === null) return false;
+    return into.parse(this.#head, LENGTH_BYTES, LENGTH_BYTES + keptLength(this.#head)) > 0;
+  }
+
+  /** Copies what was sent to the start of `into`, which must be replayable, and forgets it; its length. */
+  takeReplay(into: PinnedBuffer): number {
+    const kept = this.#replay as Buffer;
+    const octets = keptLength(kept);
+    kept.copy(into.bytes, 0, LENGTH_BYTES, LENGTH_BYTES + octets);
+    this.dropReplay();
+    return octets;
+  }
+
+  /** The response has begun: the request is not sent again. */
+  dropReplay(): void {
+    if (this.#replay !== null && this.#replay !== this.#head) this.#buffers.release(this.#usage, this.#replay);
+    this.#replay = null;
+  }
+
+  /** The request is over. */
+  drop(): void {
+    this.dropReplay();
+    if (this.#head !== null) this.#buffers.release(this.#usage, this.#head);
+    this.#head = null;
+  }
+}
+
+function keptLength(kept: Buffer): number {
+  return (kept[0] as number) | ((kept[1] as number) << 8);
 }

@@ -8,6 +8,7 @@ import type { BoundCounters } from '../telemetry/bounds.ts';
 import type { HeaderListTable } from '../http2/header-list.ts';
 import type { FrameBuffers } from './frame-output.ts';
 import type { InFlight } from './in-flight.ts';
+import type { WorkerUsage } from './usage.ts';
 
 export interface UpstreamEnvironment {
   readonly reactor: Reactor;
@@ -23,6 +24,7 @@ export interface UpstreamEnvironment {
   readonly frameBuffers: FrameBuffers;
   /** Lists of header fields that recur, shared by all HTTP/2 connections. */
   readonly headerLists: HeaderListTable;
+  readonly usage: WorkerUsage;
   /** Idle upstream connections of this worker, over all pools. */
   idleUpstreams: number;
 }

@@ -10,6 +10,7 @@ import { allocatePinned, type PinnedBuffer } from '../engine/memory.ts';
 import type { FrameSink } from '../http2/frame-writer.ts';
 import { limits } from '../limits.ts';
 import { Outbox } from './outbox.ts';
+import type { PodUsage } from './usage.ts';
 
 /** One per worker: the buffers, and who has something in one. */
 export class FrameBuffers {
@@ -45,6 +46,8 @@ export interface OutputOwner {
   readonly fd: number;
   /** Octets wait: watch for WRITABLE. */
   onOutputBlocked(): void;
+  /** Nothing more can be sent. */
+  onOutputBroken(): void;
 }
 
 export class FrameOutput implements FrameSink {
@@ -56,11 +59,14 @@ export class FrameOutput implements FrameSink {
   broken = false;
   readonly #buffers: FrameBuffers;
   readonly #owner: OutputOwner;
-  readonly #outbox = new Outbox();
+  readonly #usage: PodUsage;
+  readonly #outbox: Outbox;
   #buffer: PinnedBuffer | null = null;
   #used = 0;
 
-  constructor(buffers: FrameBuffers, owner: OutputOwner, ready: boolean) {
+  constructor(buffers: FrameBuffers, owner: OutputOwner, usage: PodUsage, ready: boolean) {
+    this.#usage = usage;
+    this.#outbox = new Outbox(usage);
     this.ready = ready;
     this.#buffers = buffers;
     this.#owner = owner;
@@ -94,6 +100,21 @@ export class FrameOutput implements FrameSink {
     return at;
   }
 
+  hold(octets: number): boolean {
+    return this.#usage.hold(octets);
+  }
+
+  release(octets: number): void {
+    this.#usage.release(octets);
+  }
+
+  /** Forgets what waits: the connection is closed. */
+  close(): void {
+    this.flush();
+    this.#outbox.clear();
+    this.broken = true;
+  }
+
   /** Sends what is collected and gives the buffer back. */
   flush(): void {
     const buffer = this.#buffer;
@@ -117,7 +138,7 @@ export class FrameOutput implements FrameSink {
     this.written += this.#used;
     const fd = this.#owner.fd;
     if (!this.ready) {
-      this.#outbox.hold(buffer, 0, this.#used);
+      if (this.#outbox.hold(buffer, 0, this.#used) < 0) this.#break();
       return;
     }
     const result = fd < 0 ? -EPIPE : this.#outbox.write(fd, buffer, 0, this.#used);
@@ -125,9 +146,13 @@ export class FrameOutput implements FrameSink {
     else if (this.#outbox.queuedBytes > 0) this.#owner.onOutputBlocked();
   }
 
-  /** A reset is reported as an event too; what the peer said before it is read then. */
+  /**
+   * A reset is reported as an event too, and what the peer said before it is read then. When no more may be queued, nothing of
+   * what follows may be sent either: the owner ends the connection.
+   */
   #break(): void {
     this.broken = true;
     this.#outbox.clear();
+    this.#owner.onOutputBroken();
   }
 }

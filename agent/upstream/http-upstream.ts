@@ -10,7 +10,7 @@
  * The response is parsed here and handed on in the shared read buffer; whoever owns the exchange writes it to the client.
  */
 import { BodyScanner } from '../http1/body-scanner.ts';
-import { EAGAIN, ECONNRESET, EINTR, EPIPE, EPROTO, ETIMEDOUT } from '../engine/errno.ts';
+import { EAGAIN, ECONNRESET, EINTR, ENOBUFS, EPIPE, EPROTO, ETIMEDOUT } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { ERROR, HANGUP, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
 import { closeFd, receive, takeSocketError } from '../engine/socket.ts';
@@ -19,8 +19,9 @@ import type { ResponseHead } from '../http1/response-head.ts';
 import { limits } from '../limits.ts';
 import type { Endpoint } from '../../mesh/cluster.ts';
 import { Outbox } from './outbox.ts';
-import { dial } from './dial.ts';
+import { DIAL_COST, dial } from './dial.ts';
 import type { DialPlan, UpstreamEnvironment } from './environment.ts';
+import type { PodUsage } from './usage.ts';
 
 export type UpstreamFailure = 'connect' | 'reset' | 'malformed' | 'truncated';
 
@@ -86,7 +87,8 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
   reused = false;
   readonly #environment: UpstreamEnvironment;
   readonly #pool: UpstreamPoolLike | null;
-  readonly #outbox = new Outbox();
+  readonly #usage: PodUsage;
+  readonly #outbox: Outbox;
   readonly #scanner = new BodyScanner();
   readonly #timer: Timer = new Timer(this);
   #exchange: Exchange | null = null;
@@ -106,13 +108,15 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
 
   constructor(
     environment: UpstreamEnvironment,
-    tenant: number,
+    usage: PodUsage,
     endpoint: Endpoint,
     plan: DialPlan,
     pool: UpstreamPoolLike | null,
   ) {
     this.#environment = environment;
-    this.tenant = tenant;
+    this.tenant = usage.tenant;
+    this.#usage = usage;
+    this.#outbox = new Outbox(usage);
     this.endpoint = endpoint;
     this.plan = plan;
     this.#pool = pool;
@@ -120,6 +124,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
 
   /** Dials: 0, or −errno. */
   open(): number {
+    this.#environment.reactor.charge(DIAL_COST);
     const fd = dial(this.plan);
     if (fd < 0) return fd;
     const added = this.#environment.reactor.add(fd, READABLE | WRITABLE, this);
@@ -128,6 +133,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
       return added;
     }
     this.fd = fd;
+    this.#usage.dialStarted();
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
     return 0;
   }
@@ -202,6 +208,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
   /** Gives the socket away (tunnel): no longer watched by this object. Returns the fd and what is still queued. */
   detach(): { fd: number; outbox: Outbox } {
     this.#leave();
+    this.#setPending(null);
     const fd = this.fd;
     this.#environment.reactor.timers.disarm(this.#timer);
     this.#environment.reactor.remove(fd);
@@ -214,6 +221,9 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
     if (this.#state === IDLE) this.#pool?.forget(this);
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
+    if (this.fd >= 0 && !this.#connected) this.#usage.dialEnded();
+    this.#outbox.clear();
+    this.#setPending(null);
     this.#environment.reactor.timers.disarm(this.#timer);
     if (this.fd < 0) return;
     this.#environment.reactor.removeAndClose(this.fd);
@@ -235,6 +245,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
       }
       if ((events & WRITABLE) === 0) return 50;
       this.#connected = true;
+      this.#usage.dialEnded();
       this.#environment.reactor.timers.disarm(this.#timer);
       if (this.#outbox.queuedBytes === 0) this.#updateInterest();
     }
@@ -264,16 +275,12 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
   #read(): number {
     const buffer = this.#environment.readBuffer;
     let held = 0;
-    if (this.#pending !== null) {
-      held = this.#pending.copy(buffer.bytes, 0);
-      this.#pending = null;
-    }
-    const got = receive(this.fd, buffer, held, buffer.length - held);
+    if (this.#pending !== null) held = this.#pending.copy(buffer.bytes, 0);
+    const room = buffer.length - held;
+    const most = this.#usage.readBytesMax;
+    const got = receive(this.fd, buffer, held, room < most ? room : most);
     if (got <= 0) {
-      if (got === -EAGAIN || got === -EINTR) {
-        if (held > 0) this.#pending = Buffer.from(buffer.bytes.subarray(0, held));
-        return 50;
-      }
+      if (got === -EAGAIN || got === -EINTR) return 50;
       this.#onEnd(got);
       return 200;
     }
@@ -284,8 +291,9 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
       return got;
     }
     this.#answered = true;
+    if (held > 0) this.#setPending(null);
     this.#process(buffer, 0, held + got);
-    return got + 200;
+    return got + held + 200;
   }
 
   #process(buffer: PinnedBuffer, start: number, end: number): void {
@@ -295,7 +303,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
       const length = head.parse(buffer.bytes, at, end, this.#method);
       if (length === 0) {
         if (end - at >= limits.headBytesMax) this.#fail('malformed', -EPROTO);
-        else this.#pending = Buffer.from(buffer.bytes.subarray(at, end));
+        else if (!this.#setPending(buffer.bytes.subarray(at, end))) this.#fail('reset', -ENOBUFS);
         return;
       }
       if (length < 0) {
@@ -385,6 +393,16 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
       return;
     }
     this.#fail(this.#state === BODY ? 'truncated' : 'reset', got === 0 ? -ECONNRESET : got);
+  }
+
+  /** Keeps a copy of the start of a head, instead of what was kept; false: it may not be held. */
+  #setPending(octets: Buffer | null): boolean {
+    if (this.#pending !== null) this.#usage.release(this.#pending.length);
+    this.#pending = null;
+    if (octets === null) return true;
+    if (!this.#usage.hold(octets.length)) return false;
+    this.#pending = Buffer.from(octets);
+    return true;
   }
 
   #fail(failure: UpstreamFailure, errno: number): void {

@@ -6,14 +6,12 @@ import { limits } from '../limits.ts';
 import type { Endpoint } from '../../mesh/cluster.ts';
 import type { DialPlan, UpstreamEnvironment } from './environment.ts';
 import { type Http2PoolLike, Http2Upstream } from './http2-upstream.ts';
+import type { PodUsage } from './usage.ts';
 
 interface Group {
   readonly endpoint: Endpoint;
   readonly connections: Http2Upstream[];
 }
-
-/** No connection may be added for this endpoint. */
-export const POOL_FULL = 'full';
 
 export class Http2Pool implements Http2PoolLike {
   readonly #environment: UpstreamEnvironment;
@@ -23,21 +21,30 @@ export class Http2Pool implements Http2PoolLike {
     this.#environment = environment;
   }
 
-  /** A connection with room, dialled if need be; null: dialling failed at once; POOL_FULL: the bound is reached. Hot. */
-  take(tenant: number, endpoint: Endpoint, plan: DialPlan): Http2Upstream | typeof POOL_FULL | null {
-    const group = this.#group(endpoint);
+  /** A connection with room for a request, or null. Hot. */
+  find(endpoint: Endpoint): Http2Upstream | null {
+    const group = this.#groups[endpoint.slot];
+    if (group === undefined || group.endpoint !== endpoint) return null;
     const { connections } = group;
     for (let i = 0; i < connections.length; i++) {
       const upstream = connections[i] as Http2Upstream;
       if (upstream.hasRoom) return upstream;
     }
-    if (connections.length >= limits.http2UpstreamsPerPoolMax) {
-      this.#environment.bounds.hit('http2UpstreamsPerPoolMax');
-      return POOL_FULL;
-    }
-    const upstream = new Http2Upstream(this.#environment, tenant, endpoint, plan, this);
+    return null;
+  }
+
+  /** True: no connection may be added for this endpoint. Counted. */
+  isFull(endpoint: Endpoint): boolean {
+    if (this.#group(endpoint).connections.length < limits.http2UpstreamsPerPoolMax) return false;
+    this.#environment.bounds.hit('http2UpstreamsPerPoolMax');
+    return true;
+  }
+
+  /** A new connection; null when dialling failed at once. */
+  dial(usage: PodUsage, endpoint: Endpoint, plan: DialPlan): Http2Upstream | null {
+    const upstream = new Http2Upstream(this.#environment, usage, endpoint, plan, this);
     if (upstream.open() < 0) return null;
-    connections.push(upstream);
+    this.#group(endpoint).connections.push(upstream);
     return upstream;
   }
 

@@ -15,6 +15,8 @@ import type { Endpoint } from '../../mesh/cluster.ts';
 import { dial } from './dial.ts';
 import type { DialPlan, UpstreamEnvironment } from './environment.ts';
 import { FrameOutput, type OutputOwner } from './frame-output.ts';
+import { Remainder } from './remainder.ts';
+import type { PodUsage } from './usage.ts';
 
 /** Told when the connection can take no more streams, or is closed. */
 export interface Http2PoolLike {
@@ -30,27 +32,30 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
   readonly #environment: UpstreamEnvironment;
   readonly #plan: DialPlan;
   readonly #pool: Http2PoolLike | null;
+  readonly #usage: PodUsage;
   readonly #output: FrameOutput;
+  readonly #rest: Remainder;
   readonly #timer: Timer = new Timer(this);
   #connected = false;
   #closed = false;
-  #pending: Buffer | null = null;
   #paused = false;
 
   constructor(
     environment: UpstreamEnvironment,
-    tenant: number,
+    usage: PodUsage,
     endpoint: Endpoint,
     plan: DialPlan,
     pool: Http2PoolLike | null,
   ) {
     this.#environment = environment;
-    this.tenant = tenant;
+    this.tenant = usage.tenant;
+    this.#usage = usage;
+    this.#rest = new Remainder(usage);
     this.endpoint = endpoint;
     this.#plan = plan;
     this.#pool = pool;
     this.idleSinceMs = environment.reactor.nowMs;
-    this.#output = new FrameOutput(environment.frameBuffers, this, false);
+    this.#output = new FrameOutput(environment.frameBuffers, this, usage, false);
     this.session = new Http2Session(false, this, this.#output, environment.headerLists, environment.reactor.nowMs);
   }
 
@@ -64,6 +69,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
       return added;
     }
     this.fd = fd;
+    this.#usage.dialStarted();
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
     this.session.start();
     return 0;
@@ -95,7 +101,10 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
   }
 
   onTimer(): void {
-    if (this.#connected) return;
+    if (this.#connected) {
+      this.close(CONNECTION_LOST);
+      return;
+    }
     this.#environment.bounds.hit('connectTimeoutMs');
     this.session.errno = -ETIMEDOUT;
     this.close(NOT_CONNECTED);
@@ -110,6 +119,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     }
     if ((events & WRITABLE) === 0) return false;
     this.#connected = true;
+    this.#usage.dialEnded();
     this.#output.ready = true;
     this.#environment.reactor.timers.disarm(this.#timer);
     this.#updateInterest();
@@ -118,19 +128,19 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
 
   #read(): number {
     const buffer = this.#environment.readBuffer;
-    const held = this.#pending === null ? 0 : this.#pending.copy(buffer.bytes, 0);
-    const got = receive(this.fd, buffer, held, buffer.length - held);
+    const held = this.#rest.copyTo(buffer.bytes);
+    const got = receive(this.fd, buffer, held, Math.min(buffer.length - held, this.#usage.readBytesMax));
     if (got <= 0) {
       if (got === -EAGAIN || got === -EINTR) return 50;
       this.session.errno = got;
       this.close(CONNECTION_LOST);
       return 200;
     }
-    this.#pending = null;
+    this.#rest.clear();
     const end = held + got;
     const rest = this.session.receive(buffer.bytes, 0, end, this.#environment.reactor.nowMs);
-    if (rest < end && !this.#closed) this.#pending = Buffer.from(buffer.bytes.subarray(rest, end));
-    if (this.session.failed >= 0) this.close(CONNECTION_LOST);
+    if (this.#closed) return got;
+    if (this.session.failed >= 0 || !this.#rest.put(buffer.bytes, rest, end)) this.close(CONNECTION_LOST);
     return got;
   }
 
@@ -166,6 +176,11 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     this.#updateInterest();
   }
 
+  /** A reset by the endpoint comes as an event too, after what it said before; only a want of room is found here alone. */
+  onOutputBroken(): void {
+    if (this.#connected) this.#environment.reactor.timers.arm(this.#timer, 0);
+  }
+
   #updateInterest(): void {
     if (this.fd < 0) return;
     let interest = this.#paused ? 0 : READABLE;
@@ -184,10 +199,11 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     this.#closed = true;
     this.#pool?.forget(this);
     this.#environment.reactor.timers.disarm(this.#timer);
-    this.#output.flush();
+    if (this.fd >= 0 && !this.#connected) this.#usage.dialEnded();
+    this.session.end(code);
+    this.#output.close();
     if (this.fd >= 0) this.#environment.reactor.removeAndClose(this.fd);
     this.fd = -1;
-    this.#pending = null;
-    this.session.end(code);
+    this.#rest.clear();
   }
 }

@@ -17,6 +17,7 @@ export class UpstreamPool implements UpstreamPoolLike {
   readonly #environment: UpstreamEnvironment;
   readonly http2: Http2Pool;
   readonly #stacks: (Stack | undefined)[] = [];
+  #closed = false;
 
   constructor(environment: UpstreamEnvironment) {
     this.#environment = environment;
@@ -36,6 +37,8 @@ export class UpstreamPool implements UpstreamPoolLike {
   /** Keeps a clean connection; false when a bound says to close it. Hot. */
   release(upstream: HttpUpstream): boolean {
     const endpoint = upstream.endpoint;
+    // An exchange may end after its pod, its endpoint or the pod it was connected to directly has gone; the slot may have a new owner.
+    if (this.#closed || upstream.plan.namespace.closed || !this.#environment.inFlight.owns(endpoint)) return false;
     let stack = this.#stacks[endpoint.slot];
     if (stack === undefined || stack.endpoint !== endpoint) {
       if (stack !== undefined) this.#closeAll(stack);
@@ -78,7 +81,14 @@ export class UpstreamPool implements UpstreamPoolLike {
     this.http2.sweep(nowMs, isCurrent);
   }
 
+  /** Gives everything back; later releases are refused. */
   close(): void {
+    this.#closed = true;
+    this.closeIdle();
+  }
+
+  /** Gives the descriptors of idle connections back. */
+  closeIdle(): void {
     for (const stack of this.#stacks) if (stack !== undefined) this.#closeAll(stack);
     this.#stacks.length = 0;
     this.http2.close();

@@ -2,7 +2,7 @@
  * Accepted objects: what the controller keeps of a Kubernetes object once it is valid in itself. References to other
  * objects are not resolved here; the linker does that, because the other objects change on their own.
  */
-import type { AuthorizationPolicy, HttpRoute, Ip, PortProtocol } from '../../mesh/model.ts';
+import type { AuthorizationPolicy, HttpRoute, Ip, MeshSettings, PortProtocol } from '../../mesh/model.ts';
 import type { FieldPath, SourcePosition } from '../finding.ts';
 
 /** Where the fields of an object stand, for findings that come up when it is linked. */
@@ -81,6 +81,14 @@ export interface PolicyObject {
   readonly origin: ObjectOrigin;
 }
 
+/** The ConfigMap that configures the mesh; other ConfigMaps are of no consequence. */
+export interface MeshConfigObject {
+  readonly kind: 'ConfigMap';
+  readonly namespace: string;
+  readonly name: string;
+  readonly settings: MeshSettings;
+}
+
 /** Known, and of no consequence for the mesh so far. */
 export interface BareObject {
   readonly kind: 'Namespace' | 'ServiceAccount';
@@ -88,7 +96,7 @@ export interface BareObject {
   readonly name: string;
 }
 
-export type AcceptedObject = PodObject | ServiceObject | HttpRouteObject | PolicyObject | BareObject;
+export type AcceptedObject = PodObject | ServiceObject | HttpRouteObject | PolicyObject | MeshConfigObject | BareObject;
 
 /** `Kind namespace/name`, or `Kind name` for what has no namespace. */
 export type ObjectKey = string;

@@ -15,6 +15,8 @@ export const serviceExtensionType = root.lookupType('weir.mesh.v1.ServiceExtensi
 export const httpRouteType = root.lookupType('weir.mesh.v1.HttpRoute');
 /** weir.mesh.v1.AuthorizationPolicy. */
 export const authorizationPolicyType = root.lookupType('weir.mesh.v1.AuthorizationPolicy');
+/** weir.mesh.v1.MeshSettings. */
+export const meshSettingsType = root.lookupType('weir.mesh.v1.MeshSettings');
 /** weir.mesh.v1.RejectedResource: the detail of a NACK. */
 export const rejectedResourceType = root.lookupType('weir.mesh.v1.RejectedResource');
 /** envoy.service.discovery.v3.DeltaDiscoveryRequest. */

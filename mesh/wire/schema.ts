@@ -99,7 +99,9 @@ export const schema: unknown = {
                     protocol: { type: 'PortProtocol', id: 3 },
                   },
                 },
-                PortProtocol: { values: { PORT_PROTOCOL_UNSPECIFIED: 0, HTTP: 1, TCP: 2, DETECT: 3, HTTP2: 4, GRPC: 5, TLS: 6 } },
+                PortProtocol: {
+                  values: { PORT_PROTOCOL_UNSPECIFIED: 0, HTTP: 1, TCP: 2, DETECT: 3, HTTP2: 4, GRPC: 5, TLS: 6 },
+                },
                 HttpRoute: {
                   fields: {
                     namespace: { type: 'string', id: 1 },
@@ -203,6 +205,15 @@ export const schema: unknown = {
                     notMethods: { rule: 'repeated', type: 'string', id: 6 },
                     paths: { rule: 'repeated', type: 'string', id: 7 },
                     notPaths: { rule: 'repeated', type: 'string', id: 8 },
+                  },
+                },
+                MeshSettings: {
+                  fields: {
+                    namespace: { type: 'string', id: 1 },
+                    name: { type: 'string', id: 2 },
+                    metrics: { type: 'bool', id: 3 },
+                    accessLog: { type: 'bool', id: 4 },
+                    bypass: { type: 'bool', id: 5 },
                   },
                 },
                 RejectedResource: { fields: { name: { type: 'string', id: 1 }, error: { type: 'string', id: 2 } } },

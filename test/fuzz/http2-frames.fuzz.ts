@@ -12,7 +12,7 @@ import { limits } from '../../agent/limits.ts';
 import { conformanceCases } from '../harness/http2-cases.ts';
 import * as h2 from '../harness/http2-frames.ts';
 import { FrameChecker, framesOf } from '../unit/http2/frame-checker.ts';
-import { CheckedHandler, Feeder, TestClient, TestServer } from '../unit/http2/session-support.ts';
+import { type CheckedHandler, Feeder, TestClient, TestServer } from '../unit/http2/session-support.ts';
 import { corpus, cuts, fuzz, mutate, type Random } from './http1-support.ts';
 
 const SETTINGS = h2.settings().toString('latin1');

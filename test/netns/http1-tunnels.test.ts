@@ -79,7 +79,10 @@ async function until(condition: () => boolean): Promise<void> {
   const state = (): string => JSON.stringify(served.map(({ text }) => text));
   while (!condition()) {
     await new Promise<void>((resolve, reject) => {
-      const patience = setTimeout(() => reject(new Error(`not reached: ${condition}; served ${state()}`)), 15_000);
+      const patience = setTimeout(
+        () => reject(new Error(`not reached: ${condition.toString()}; served ${state()}`)),
+        15_000,
+      );
       progress = () => {
         clearTimeout(patience);
         resolve();

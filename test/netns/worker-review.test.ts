@@ -366,7 +366,7 @@ describe('bounds', () => {
 test('a drain lets an answer that is queued for a slow client out whole', async () => {
   await freshWorker();
   const { socket, size } = await queuedAnswer(30_000);
-  lab.send({ type: 'drain', deadlineMs: 5_000 });
+  lab.send({ type: 'drain', deadlineMs: 5_000, successor: false });
   await pause(100);
   assert.equal(await readToEnd(socket), size);
 });

@@ -16,20 +16,20 @@ import { smugglingLists } from './corpus/smuggling-lists.ts';
 interface Outcome {
   readonly forwarded: string;
   readonly requests: number;
-  readonly then: number | 'end' | 'more' | 'closed';
+  readonly rest: number | 'end' | 'more' | 'closed';
 }
 
 function outcomeOf(octets: string): Outcome {
   const { text, requests, consumed, stopped, status } = forwardStream(octets);
-  const rest = consumed < octets.length;
-  const then = stopped === 'refused' ? status : !rest ? 'end' : stopped === '' ? 'closed' : 'more';
-  return { forwarded: text, requests, then };
+  const isOver = consumed === octets.length;
+  const rest = stopped === 'refused' ? status : isOver ? 'end' : stopped === '' ? 'closed' : 'more';
+  return { forwarded: text, requests, rest };
 }
 
 function expectedOf(octets: string, verdict: RequestVerdict): Outcome {
-  if (typeof verdict === 'number') return { forwarded: '', requests: 0, then: verdict };
-  if (verdict === 'more') return { forwarded: '', requests: 0, then: 'more' };
-  return verdict === 'same' ? { forwarded: octets, requests: 1, then: 'end' } : verdict;
+  if (typeof verdict === 'number') return { forwarded: '', requests: 0, rest: verdict };
+  if (verdict === 'more') return { forwarded: '', requests: 0, rest: 'more' };
+  return verdict === 'same' ? { forwarded: octets, requests: 1, rest: 'end' } : verdict;
 }
 
 /** Too long to be split at every octet, or to be asked of Node. */

@@ -14,7 +14,7 @@ export type RequestVerdict =
   | number
   | 'same'
   | 'more'
-  | { readonly forwarded: string; readonly requests: number; readonly then: number | 'end' | 'more' | 'closed' };
+  | { readonly forwarded: string; readonly requests: number; readonly rest: number | 'end' | 'more' | 'closed' };
 
 /** [name, the client's octets, verdict] */
 export type RequestCase = readonly [string, string, RequestVerdict];
@@ -38,10 +38,10 @@ export function head(...lines: string[]): string {
   return lines.map((line) => `${line}\r\n`).join('') + '\r\n';
 }
 
-/** A request whose verdict is that of all the octets; `then` for what follows it. */
+/** A request whose verdict is that of all the octets; `rest` for what follows it. */
 export function one(
   forwarded: string,
-  then: number | 'end' | 'more' | 'closed' = 'end',
-): { forwarded: string; requests: 1; then: number | 'end' | 'more' | 'closed' } {
-  return { forwarded, requests: 1, then };
+  rest: number | 'end' | 'more' | 'closed' = 'end',
+): { forwarded: string; requests: 1; rest: number | 'end' | 'more' | 'closed' } {
+  return { forwarded, requests: 1, rest };
 }

@@ -86,7 +86,7 @@ export const httpGarden: readonly RequestCase[] = [
     {
       forwarded: `${POST}Content-Length: 0\r\nConnection:keep-alive\r\nid: 0\r\n\r\n${POST}id: 1\r\nContent-Length: 34\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nid: 2\r\n\r\n`,
       requests: 2,
-      then: 'end',
+      rest: 'end',
     },
   ],
 ];

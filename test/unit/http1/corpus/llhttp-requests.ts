@@ -128,13 +128,13 @@ const CONNECTION: readonly RequestCase[] = [
   [
     'keep-alive, twice',
     put('Connection: keep-alive').repeat(2),
-    { forwarded: put('Connection: keep-alive').repeat(2), requests: 2, then: 'end' },
+    { forwarded: put('Connection: keep-alive').repeat(2), requests: 2, rest: 'end' },
   ],
   ['HTTP/1.0 and then more', `PUT /url HTTP/1.0\r\n\r\n${put()}`, one('PUT /url HTTP/1.0\r\n\r\n', 'closed')],
   [
     'CRLF between requests',
     `${post('/', 'Content-Length: 4')}q=42\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n`,
-    { forwarded: `${post('/', 'Content-Length: 4')}q=42GET / HTTP/1.1\r\nHost: a\r\n\r\n`, requests: 2, then: 'end' },
+    { forwarded: `${post('/', 'Content-Length: 4')}q=42GET / HTTP/1.1\r\nHost: a\r\n\r\n`, requests: 2, rest: 'end' },
   ],
   ['close', put('Connection: close'), one(put(), 'end')],
   [

@@ -103,10 +103,10 @@ function* gadgetCases(): Generator<RequestCase> {
     yield [`${name}, beside a length`, beside(gadget), 400];
     const written = `${gadget.slice(0, gadget.indexOf(':'))}: chunked`;
     const forwarded = `${START}${written}\r\nHost: a\r\n\r\n${BODY}${NEXT}`;
-    yield [`${name}, alone`, alone(gadget), { forwarded, requests: 2, then: 'end' }];
+    yield [`${name}, alone`, alone(gadget), { forwarded, requests: 2, rest: 'end' }];
   }
   for (const [name, gadget] of Object.entries(HARMLESS)) {
-    yield [`${name}, beside a length`, beside(gadget), { forwarded: beside(gadget), requests: 2, then: 'end' }];
+    yield [`${name}, beside a length`, beside(gadget), { forwarded: beside(gadget), requests: 2, rest: 'end' }];
     yield [`${name}, alone`, alone(gadget), one(`${START}${gadget}\r\nHost: a\r\n\r\n`, 400)];
   }
   for (const [place, write] of Object.entries(PLACES)) {

@@ -126,18 +126,25 @@ export function mutate(rng: Random, seeds: readonly { readonly text: string }[])
   return text.slice(0, 8_192);
 }
 
+/** What is not HTTP/1.1 text brings its own: seeds beside the corpus, and what a small change is. */
+interface FuzzOptions {
+  readonly seeds?: readonly { readonly name: string; readonly text: string }[];
+  readonly mutation?: typeof mutate;
+}
+
 /** Runs `check` over the seeds as they are, then over FUZZ_RUNS mutations; a failure names the octets and how to keep them. */
 export async function fuzz(
   name: string,
   runsByDefault: number,
   check: (text: string, rng: Random) => void | Promise<void>,
+  { seeds: more = [], mutation = mutate }: FuzzOptions = {},
 ): Promise<void> {
-  const seeds = corpus(name);
+  const seeds = [...corpus(name), ...more];
   const seed = wholeNumber('FUZZ_SEED', 1);
   const runs = wholeNumber('FUZZ_RUNS', runsByDefault);
   for (let run = -seeds.length; run < runs; run++) {
     const runSeed = Math.imul(seed, 0x9e3779b1) + run;
-    const text = run < 0 ? (seeds[run + seeds.length] as { text: string }).text : mutate(random(runSeed), seeds);
+    const text = run < 0 ? (seeds[run + seeds.length] as { text: string }).text : mutation(random(runSeed), seeds);
     try {
       await check(text, random(~runSeed));
     } catch (cause) {

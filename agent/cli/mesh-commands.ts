@@ -5,7 +5,7 @@ import type { HeaderMatch, HttpRouteMatch, HttpRouteRule } from '../../mesh/mode
 import type { PodDocument, PolicyDocument, RouteDocument, ServiceDocument } from '../admin/api.ts';
 import type { AgentAnswers } from './agent-client.ts';
 import { addCommonOptions, ask, type CommonOptions, describe, type NodeRow, printRows } from './command-options.ts';
-import { formatBytes, formatDuration, shortList, truncate } from './format.ts';
+import { formatBytes, formatDuration, shedText, shortList, truncate } from './format.ts';
 
 interface NamespacedOptions extends CommonOptions {
   readonly namespace?: string;
@@ -32,6 +32,7 @@ const POD_COLUMNS: readonly Column<PodDocument>[] = [
   { header: 'in', value: (pod) => formatBytes(pod.bytesIn), align: 'right' },
   { header: 'out', value: (pod) => formatBytes(pod.bytesOut), align: 'right' },
   { header: 'cpu', value: (pod) => formatDuration(pod.cpuMs), align: 'right' },
+  { header: 'shed', value: (pod) => shedText(pod.shed), align: 'right' },
   { header: 'problem', value: (pod) => (pod.problem === null ? null : truncate(pod.problem, 60)) },
 ];
 

@@ -69,6 +69,8 @@ export class SnapshotStore {
   #writing: Promise<void> = Promise.resolve();
   #dirty = false;
   #closed = false;
+  /** Another agent keeps the file for now: changes are remembered, not written. */
+  #held = false;
 
   constructor(path: string, options: SnapshotStoreOptions) {
     this.#path = path;
@@ -89,6 +91,26 @@ export class SnapshotStore {
     if (problem === null) return { resources: this.resources(), error: null };
     for (const resources of this.#types.values()) resources.clear();
     return { resources: [], error: `${this.#path} ${problem}; ${this.#setAside()}, starting without a snapshot` };
+  }
+
+  /** Forgets everything and reads the file again, because another agent may have written it meanwhile. */
+  reload(): { readonly upserts: readonly MeshResource[]; readonly removals: readonly ResourceKey[] } & LoadedSnapshot {
+    const before = this.resources().map(keyOf);
+    for (const resources of this.#types.values()) resources.clear();
+    const loaded = this.load();
+    const removals = before.filter((key) => !this.#types.get(typeUrlOf(key.kind))?.has(wireNameOf(key)));
+    return { ...loaded, upserts: loaded.resources, removals };
+  }
+
+  /** Leaves the file to another agent until release(). */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** The file is this agent's (again); what changed meanwhile is written soon. */
+  release(): void {
+    this.#held = false;
+    if (this.#dirty) this.#schedule();
   }
 
   resources(): MeshResource[] {
@@ -122,7 +144,11 @@ export class SnapshotStore {
       this.#types.get(typeUrlOf(key.kind))?.set(wireNameOf(key), entry);
     }
     this.#dirty = true;
-    if (this.#timer !== null || this.#closed) return;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null || this.#closed || this.#held) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
       void this.flush();
@@ -132,7 +158,7 @@ export class SnapshotStore {
   /** Writes what is not on disk yet; a failure is logged and the next change tries again. */
   flush(): Promise<void> {
     this.#writing = this.#writing.then(async () => {
-      if (!this.#dirty) return;
+      if (!this.#dirty || this.#held) return;
       this.#dirty = false;
       try {
         await this.#write();

@@ -14,12 +14,14 @@ import { closeFd, receive, setReset, takeSocketError } from '../engine/socket.ts
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import type { ConnectionInfo } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
-import { dial } from '../upstream/dial.ts';
+import { DIAL_COST, dial } from '../upstream/dial.ts';
+import { admitDial, bufferRefusal } from './admission.ts';
 import type { LiveConnection } from './connection-table.ts';
 import type { WorkerContext } from './context.ts';
-import { IS_HTTP, NEED_MORE, detect } from './detect.ts';
+import { IS_HTTP, IS_HTTP2, NEED_MORE, detect } from './detect.ts';
 import type { Flow } from './flow.ts';
 import { connectionInfo } from './flow-info.ts';
+import { Http2Downstream } from './http2-downstream.ts';
 import { HttpDownstream } from './http-downstream.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import { TcpRelay } from './tcp-relay.ts';
@@ -46,7 +48,11 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     }
     const got = receive(fd, context.readBuffer, 0, context.readBuffer.length);
     if (got > 0) {
-      const kind = detect(context.readBuffer.bytes, 0, got);
+      const kind = detect(context.readBuffer.bytes, 0, got, flow.protocol === 'http');
+      if (kind === IS_HTTP2) {
+        Http2Downstream.start(context, flow, fd, got, false);
+        return;
+      }
       if (kind === IS_HTTP) {
         HttpDownstream.start(context, flow, fd, got, false);
         return;
@@ -69,9 +75,12 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     this.#fd = fd;
     this.tenant = flow.pod.index;
     this.podIndex = flow.pod.index;
-    if (got > 0) this.#pending = Buffer.from(context.readBuffer.bytes.subarray(0, got));
     context.reactor.add(fd, READABLE, this);
     context.connections.add(this);
+    if (got > 0 && !this.#setPending(context.readBuffer.bytes.subarray(0, got))) {
+      this.cut(bufferRefusal(flow.pod).reason);
+      return;
+    }
     context.reactor.timers.arm(
       this.#timer,
       flow.protocol === 'detect' && got === 0 ? limits.detectDelayMs : limits.firstByteTimeoutMs,
@@ -97,12 +106,19 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     this.#context.reactor.timers.arm(this.#timer, limits.firstByteTimeoutMs);
     const choice = this.#flow.choose();
     if (!choice.ok || this.#flow.connectionVerdict(choice.peer)?.allowed === false) return;
+    const refusal = admitDial(this.#flow.pod);
+    if (refusal !== null) {
+      this.cut(refusal.reason);
+      return;
+    }
+    this.#context.reactor.charge(DIAL_COST);
     const fd = dial(choice.peer.plan);
     if (fd < 0) {
       this.cut('UPSTREAM_CONNECT_FAILED');
       return;
     }
     this.#eager = { fd, peer: choice.peer };
+    this.#flow.pod.usage.dialStarted();
     this.#context.reactor.add(fd, READABLE, this);
   }
 
@@ -117,9 +133,9 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
       return true;
     }
     const length = held + got;
-    const kind = detect(buffer.bytes, 0, length);
+    const kind = detect(buffer.bytes, 0, length, this.#flow.protocol === 'http');
     if (kind === NEED_MORE && got > 0) {
-      this.#pending = Buffer.from(buffer.bytes.subarray(0, length));
+      if (!this.#setPending(buffer.bytes.subarray(0, length))) this.cut(bufferRefusal(this.#flow.pod).reason);
       return true;
     }
     if (length === 0 && this.#eager === null) {
@@ -128,7 +144,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
       closeFd(this.#fd);
       return true;
     }
-    if (kind === IS_HTTP) this.#becomeHttp(length);
+    if (kind === IS_HTTP || kind === IS_HTTP2) this.#becomeHttp(length, kind === IS_HTTP2);
     else this.#becomeRelay(length === 0 ? null : Buffer.from(buffer.bytes.subarray(0, length)));
     return true;
   }
@@ -141,21 +157,22 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     else this.#becomeRelay(this.#pending);
   }
 
-  #becomeHttp(length: number): void {
-    if (this.#eager !== null) {
-      this.#context.reactor.remove(this.#eager.fd);
-      closeFd(this.#eager.fd);
-      this.#eager = null;
-    }
+  #becomeHttp(length: number, http2: boolean): void {
+    this.#closeEager();
+    this.#setPending(null);
     this.#context.connections.remove(this);
     this.#context.reactor.timers.disarm(this.#timer);
-    HttpDownstream.start(this.#context, this.#flow, this.#fd, length, true);
+    if (http2) Http2Downstream.start(this.#context, this.#flow, this.#fd, length, true);
+    else HttpDownstream.start(this.#context, this.#flow, this.#fd, length, true);
   }
 
   #becomeRelay(prefix: Buffer | null): void {
     const eager = this.#eager;
     this.#eager = null;
-    if (eager !== null) this.#context.reactor.remove(eager.fd);
+    if (eager !== null) {
+      this.#context.reactor.remove(eager.fd);
+      this.#flow.pod.usage.dialEnded(); // the relay counts it from here on
+    }
     this.#release();
     TcpRelay.start(this.#context, this.#flow, this.#fd, prefix, eager);
   }
@@ -164,11 +181,27 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     this.#context.connections.remove(this);
     this.#context.reactor.timers.disarm(this.#timer);
     this.#context.reactor.remove(this.#fd);
-    if (this.#eager !== null) {
-      this.#context.reactor.remove(this.#eager.fd);
-      closeFd(this.#eager.fd);
-      this.#eager = null;
-    }
+    this.#setPending(null);
+    this.#closeEager();
+  }
+
+  /** Keeps a copy of the first octets, instead of what was kept; false: they may not be held. */
+  #setPending(octets: Buffer | null): boolean {
+    const { usage } = this.#flow.pod;
+    if (this.#pending !== null) usage.release(this.#pending.length);
+    this.#pending = null;
+    if (octets === null) return true;
+    if (!usage.hold(octets.length)) return false;
+    this.#pending = Buffer.from(octets);
+    return true;
+  }
+
+  #closeEager(): void {
+    if (this.#eager === null) return;
+    this.#context.reactor.remove(this.#eager.fd);
+    closeFd(this.#eager.fd);
+    this.#eager = null;
+    this.#flow.pod.usage.dialEnded();
   }
 
   cut(reason: string): void {
@@ -186,9 +219,8 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     if (this.#flow.connectionVerdict(this.#eager.peer)?.allowed === false) this.cut('RBAC_DENIED');
   }
 
-  drain(): void {
-    this.cut('DRAINING');
-  }
+  /** Its first octets are on their way; what it becomes then knows of the drain. */
+  drain(_patient: boolean): void {}
 
   describe(nowMs: number): ConnectionInfo {
     return connectionInfo(this.#flow, nowMs, { protocol: 'undecided', state: 'waiting for first octets' });

@@ -39,6 +39,7 @@ import {
 import type { StatsLedger } from '../telemetry/stats-ledger.ts';
 import type { AccessLogSink } from './access-log-sink.ts';
 import type { AgentLog } from './log.ts';
+import type { DrainState } from './drain-state.ts';
 import type { MeshHub } from './mesh-hub.ts';
 import type { PodTable } from './pod-table.ts';
 import { processUsage } from './process-usage.ts';
@@ -74,6 +75,8 @@ export interface AgentParts {
   readonly bypass: BypassSets;
   /** What is not done yet of the start, or that the agent stops; empty when it is up. */
   notReady(): readonly string[];
+  readonly instance: string;
+  readonly drain: DrainState;
 }
 
 /** `namespace/name` of workloads, for the question whether a series is still of interest. */
@@ -97,19 +100,26 @@ export class AgentView implements AdminView, MetricsSource {
     return this.#parts.notReady();
   }
 
-  async status(): Promise<StatusDocument> {
-    const { hub, log, node, version, trustDomain, pool } = this.#parts;
+  async status(own: boolean): Promise<StatusDocument> {
+    const { hub, log, node, version, trustDomain, pool, instance, drain } = this.#parts;
     await this.#exporter.refresh();
     const notReady = this.notReady();
-    const [workers, supervisor] = await Promise.all([this.#workers(), processUsage(process.pid)]);
+    const [workers, supervisor, predecessor] = await Promise.all([
+      this.#workers(),
+      processUsage(process.pid),
+      own ? null : drain.predecessor(),
+    ]);
     return {
       node,
       version,
       pid: process.pid,
+      instance,
       startedAt: new Date(this.#startedAtMs).toISOString(),
       uptimeMs: Date.now() - this.#startedAtMs,
       ready: notReady.length === 0,
       notReady,
+      draining: drain.document(),
+      predecessor,
       trustDomain,
       controller: this.#controller(),
       workers,

@@ -58,7 +58,8 @@ export class Enrolment {
     this.#store = new PodsStore(options.stateDir);
     this.#writer = new SerialWriter(() => {
       // A successor that could not wait for this agent keeps the file now.
-      if (!deps.inCharge()) return Promise.resolve(failure('NOT_READY', 'another agent has taken this node over', true));
+      if (!deps.inCharge())
+        return Promise.resolve(failure('NOT_READY', 'another agent has taken this node over', true));
       return this.#store.save([...this.#entries.values()].filter(isEnrolled).map(recordOf));
     });
   }

@@ -61,6 +61,11 @@ export class DrainState {
       this.#predecessorGone = true;
       return null;
     }
-    return { pid, version, answers: status !== 'silent', draining: status === 'silent' ? null : (status.draining ?? null) };
+    return {
+      pid,
+      version,
+      answers: status !== 'silent',
+      draining: status === 'silent' ? null : (status.draining ?? null),
+    };
   }
 }

@@ -55,7 +55,8 @@ export async function claimNode(
 }
 
 function refusal(path: string, reply: Reply): Error {
-  const why = reply.kind === 'refused' ? ` and cannot be replaced now: ${reply.message}` : ', of a version that cannot hand over';
+  const why =
+    reply.kind === 'refused' ? ` and cannot be replaced now: ${reply.message}` : ', of a version that cannot hand over';
   return new Error(
     `another agent already serves ${path}${why}; stop it first, or give this one its own --run-dir and --state-dir`,
   );

@@ -220,7 +220,10 @@ export class Supervisor {
     this.#handOver.close();
     for (const timer of this.#timers) clearInterval(timer);
     const deadlineMs = this.#drain.deadlineMs;
-    this.#log.info({ successorPid: successor?.pid ?? null, deadlineMs }, 'another agent has taken over; this one drains');
+    this.#log.info(
+      { successorPid: successor?.pid ?? null, deadlineMs },
+      'another agent has taken over; this one drains',
+    );
     this.#drain.begin(successor);
     this.#metrics?.close();
     const drained = this.#pool.drain(deadlineMs, true);

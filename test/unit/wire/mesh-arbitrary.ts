@@ -49,7 +49,9 @@ const arbitraryService: fc.Arbitrary<Service> = fc
     namespace: label,
     name: label,
     addresses: few(ip),
-    ports: few(fc.record({ port, name: text, protocol: fc.constantFrom('http', 'http2', 'grpc', 'tls', 'tcp', 'detect') })),
+    ports: few(
+      fc.record({ port, name: text, protocol: fc.constantFrom('http', 'http2', 'grpc', 'tls', 'tcp', 'detect') }),
+    ),
   })
   .map((service) => ({
     kind: 'service',

@@ -171,5 +171,7 @@ function heldKey(key: ObjectKey): ResourceKey[] {
   const [kind = '', name = ''] = key.split(' ');
   if (kind === 'Service') return [{ kind: 'service', key: name }];
   if (kind === 'HTTPRoute') return [{ kind: 'httpRoute', key: name }];
+  if (kind === 'TLSRoute') return [{ kind: 'tlsRoute', key: name }];
+  if (kind === 'TCPRoute') return [{ kind: 'tcpRoute', key: name }];
   return kind === 'AuthorizationPolicy' ? [{ kind: 'authorizationPolicy', key: name }] : [];
 }

@@ -26,10 +26,12 @@ import {
   type NamespacedName,
   type ResourceKey,
   type Service,
+  type TcpRoute,
+  type TlsRoute,
   type Workload,
 } from './model.ts';
 import { PolicyIndex, sameScope } from './policy-index.ts';
-import { RouteIndex } from './route-index.ts';
+import { type AnyRoute, RouteIndex } from './route-index.ts';
 import { ServiceTable } from './service-table.ts';
 import { keyOfAnything, sameJson, validateKey, validateResource } from './validate.ts';
 import { WorkloadTable } from './workload-table.ts';
@@ -60,7 +62,11 @@ export class MeshState {
   readonly #slots: SlotTable;
   readonly #workloads: WorkloadTable;
   readonly #services: ServiceTable;
-  readonly #routes = new RouteIndex();
+  readonly #routes = {
+    http: new RouteIndex<HttpRoute>(),
+    tls: new RouteIndex<TlsRoute>(),
+    tcp: new RouteIndex<TcpRoute>(),
+  };
   readonly #policies = new Map<NamespacedName, AuthorizationPolicy>();
   readonly #policyIndex = new PolicyIndex();
   #policyVersion = 0;
@@ -128,6 +134,8 @@ export class MeshState {
   list(kind: 'workload'): readonly Workload[];
   list(kind: 'service'): readonly Service[];
   list(kind: 'httpRoute'): readonly HttpRoute[];
+  list(kind: 'tlsRoute'): readonly TlsRoute[];
+  list(kind: 'tcpRoute'): readonly TcpRoute[];
   list(kind: 'authorizationPolicy'): readonly AuthorizationPolicy[];
   list(kind: MeshKind): readonly MeshResource[];
   list(kind: MeshKind): readonly MeshResource[] {
@@ -137,7 +145,11 @@ export class MeshState {
       case 'service':
         return this.#services.list();
       case 'httpRoute':
-        return this.#routes.list();
+        return this.#routes.http.list();
+      case 'tlsRoute':
+        return this.#routes.tls.list();
+      case 'tcpRoute':
+        return this.#routes.tcp.list();
       case 'authorizationPolicy':
         return [...this.#policies.values()];
     }
@@ -182,7 +194,11 @@ export class MeshState {
       case 'service':
         return this.#upsertService(resource);
       case 'httpRoute':
-        return this.#upsertRoute(resource);
+        return this.#upsertRoute(this.#routes.http, resource);
+      case 'tlsRoute':
+        return this.#upsertRoute(this.#routes.tls, resource);
+      case 'tcpRoute':
+        return this.#upsertRoute(this.#routes.tcp, resource);
       case 'authorizationPolicy':
         return this.#upsertPolicy(resource);
     }
@@ -195,7 +211,11 @@ export class MeshState {
       case 'service':
         return this.#removeService(removal.key);
       case 'httpRoute':
-        return this.#removeRoute(removal.key);
+        return this.#removeRoute(this.#routes.http, removal.key);
+      case 'tlsRoute':
+        return this.#removeRoute(this.#routes.tls, removal.key);
+      case 'tcpRoute':
+        return this.#removeRoute(this.#routes.tcp, removal.key);
       case 'authorizationPolicy':
         return this.#removePolicy(removal.key);
     }
@@ -238,21 +258,23 @@ export class MeshState {
   /** Direct destinations name the Service's ports; route tables hold its clusters. */
   #serviceChanged(key: NamespacedName): void {
     this.#workloads.serviceChanged(key);
-    for (const route of this.#routes.withBackend(key)) this.#services.routeChanged(route);
+    for (const index of [this.#routes.http, this.#routes.tls, this.#routes.tcp]) {
+      for (const route of index.withBackend(key)) this.#services.routeChanged(route);
+    }
   }
 
-  #upsertRoute(route: HttpRoute): boolean {
+  #upsertRoute<R extends AnyRoute>(index: RouteIndex<R>, route: R): boolean {
     const { key } = keyOf(route);
-    const previous = this.#routes.get(key);
+    const previous = index.get(key);
     if (sameJson(previous, route)) return false;
-    this.#routes.upsert(route);
+    index.upsert(route);
     if (previous !== null) this.#services.routeChanged(previous);
     this.#services.routeChanged(route);
     return true;
   }
 
-  #removeRoute(key: NamespacedName): boolean {
-    const previous = this.#routes.remove(key);
+  #removeRoute<R extends AnyRoute>(index: RouteIndex<R>, key: NamespacedName): boolean {
+    const previous = index.remove(key);
     if (previous === null) return false;
     this.#services.routeChanged(previous);
     return true;

@@ -115,7 +115,7 @@ export interface ConnectionInfo {
   readonly worker: number;
   readonly pod: string;
   readonly direction: 'outbound' | 'inbound';
-  readonly protocol: 'http' | 'tcp' | 'undecided';
+  readonly protocol: 'http' | 'tcp' | 'tls' | 'undecided';
   readonly source: string;
   readonly destination: string;
   readonly service: string | null;

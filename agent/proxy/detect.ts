@@ -2,12 +2,20 @@
  * Step 3: what do the first octets say. Pure.
  *
  * HTTP/1 is a request line that starts with a known method token and a space (after at most one CRLF, RFC 9112 section
- * 2.2). Everything else is relayed as TCP under the connection's L4 verdict, where HTTP-only ALLOW rules never match and
- * HTTP-only DENY rules deny, so that a disguised request gains nothing.
+ * 2.2); HTTP/2 is the whole client preface (RFC 9113 section 3.4); TLS is a record that begins a ClientHello. Everything else
+ * is relayed as TCP under the connection's L4 verdict, where HTTP-only ALLOW rules never match and HTTP-only DENY rules
+ * deny, so that a disguised request gains nothing.
  */
+import { FOUND, NEED_MORE as TLS_NEEDS_MORE, looksLikeTls } from '../tls/client-hello.ts';
+
 export const NEED_MORE = 0;
 export const IS_HTTP = 1;
 export const IS_OPAQUE = 2;
+export const IS_HTTP2 = 3;
+export const IS_TLS = 4;
+export type Detected = typeof NEED_MORE | typeof IS_HTTP | typeof IS_OPAQUE | typeof IS_HTTP2 | typeof IS_TLS;
+
+const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 /** IANA HTTP method registry plus PURGE-like verbs in common use. `PRI` is left out: it opens HTTP/2. */
 const METHODS = [
@@ -61,21 +69,35 @@ const METHODS = [
 const CR = 13;
 const LF = 10;
 
-/** Classifies octets [start, end) of a new connection. NEED_MORE only while they are a proper prefix of a method. */
-export function detect(bytes: Uint8Array, start: number, end: number): number {
+/**
+ * Classifies octets [start, end) of a new connection. NEED_MORE only while they are a proper prefix of a method, of the
+ * HTTP/2 preface, or of the six octets that tell TLS.
+ */
+export function detect(bytes: Uint8Array, start: number, end: number): Detected {
   let at = start;
-  if (bytes[at] === CR) {
+  if (bytes[at] === CR && at < end) {
     if (end - at === 1) return NEED_MORE;
     if (bytes[at + 1] !== LF) return IS_OPAQUE;
     at += 2;
   }
   if (at >= end) return NEED_MORE;
   for (const method of METHODS) {
-    const length = Math.min(method.length, end - at);
-    let same = 0;
-    while (same < length && bytes[at + same] === method[same]) same++;
+    const same = agreement(bytes, at, end, method);
     if (same === method.length) return IS_HTTP;
     if (same === end - at) return NEED_MORE;
   }
-  return IS_OPAQUE;
+  if (at > start) return IS_OPAQUE;
+  const preface = agreement(bytes, start, end, HTTP2_PREFACE);
+  if (preface === HTTP2_PREFACE.length) return IS_HTTP2;
+  if (preface === end - start) return NEED_MORE;
+  const tls = looksLikeTls(bytes, start, end);
+  return tls === FOUND ? IS_TLS : tls === TLS_NEEDS_MORE ? NEED_MORE : IS_OPAQUE;
+}
+
+/** How many octets at `at` agree with the text, from its beginning. */
+function agreement(bytes: Uint8Array, at: number, end: number, text: Uint8Array): number {
+  const length = Math.min(text.length, end - at);
+  let same = 0;
+  while (same < length && bytes[at + same] === text[same]) same++;
+  return same;
 }

@@ -100,6 +100,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
       return added;
     }
     this.fd = fd;
+    if (this.plan.preamble !== null) this.#outbox.holdKept(this.plan.preamble);
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
     return 0;
   }

@@ -38,6 +38,13 @@ export class Outbox {
     if (length > 0) this.#queue(from, offset, length);
   }
 
+  /** As hold(), of octets that are kept: not copied, never changed afterwards. */
+  holdKept(octets: Buffer): void {
+    if (octets.length === 0) return;
+    this.#chunks.push(octets);
+    this.queuedBytes += octets.length;
+  }
+
   #queue(from: PinnedBuffer, offset: number, length: number): void {
     const copy = Buffer.allocUnsafeSlow(length);
     from.bytes.copy(copy, 0, offset, offset + length);

@@ -83,7 +83,7 @@ const STATUS: StatusDocument = {
   workers: [{ worker: 0, pid: 2, state: 'serving', restarts: 0, cpuMs: 1, rssBytes: 1, pssBytes: 1, lastExit: null }],
   supervisor: { cpuMs: 1, rssBytes: 1, pssBytes: 1 },
   pods: { count: 1, captured: 1, unhealthy: 0 },
-  mesh: { workloads: 1, services: 1, httpRoutes: 0, authorizationPolicies: 0 },
+  mesh: { workloads: 1, services: 1, httpRoutes: 0, tlsRoutes: 0, tcpRoutes: 0, authorizationPolicies: 0 },
   snapshot: { path: '/s', savedAt: null, ageMs: 120_000 },
   iptables: { backend: 'iptables-nft' },
   bounds: {},

@@ -136,7 +136,7 @@ const anyDelta: fc.Arbitrary<MeshDelta> = fc
 /** The time limit bounds shrinking a failure; the runs themselves take a second or two. */
 const RUNS = { numRuns: 1500, interruptAfterTimeLimit: 30_000 };
 
-const KINDS: MeshKind[] = ['workload', 'service', 'httpRoute', 'authorizationPolicy'];
+const KINDS: MeshKind[] = ['workload', 'service', 'httpRoute', 'tlsRoute', 'tcpRoute', 'authorizationPolicy'];
 const IDENTITIES: (Identity | null)[] = [
   null,
   { trustDomain: 'cluster.local', namespace: 'bank', serviceAccount: 'x' },
@@ -191,6 +191,8 @@ function everything(state: MeshState): unknown {
         const bound = authorization.bind({
           identity,
           sourceIp: '10.9.9.9',
+          remoteIp: '10.9.9.9',
+          serverName: '',
           destinationIp: '10.0.0.1',
           destinationPort: port,
         });

@@ -7,6 +7,8 @@ import type {
   HttpRoute,
   MeshResource,
   Service,
+  TcpRoute,
+  TlsRoute,
   Workload,
 } from '../../../mesh/model.ts';
 
@@ -48,7 +50,9 @@ const arbitraryService: fc.Arbitrary<Service> = fc
     namespace: label,
     name: label,
     addresses: few(ip),
-    ports: few(fc.record({ port, name: text, protocol: fc.constantFrom('http', 'http2', 'grpc', 'tls', 'tcp', 'detect') })),
+    ports: few(
+      fc.record({ port, name: text, protocol: fc.constantFrom('http', 'http2', 'grpc', 'tls', 'tcp', 'detect') }),
+    ),
   })
   .map((service) => ({
     kind: 'service',
@@ -103,6 +107,28 @@ const arbitraryHttpRoute: fc.Arbitrary<HttpRoute> = fc.record({
   ),
 });
 
+const stream = {
+  namespace: label,
+  name: label,
+  createdMs: fc.integer({ min: 0, max: 4e12 }),
+  parents: few(fc.record({ namespace: label, name: label, port: fc.option(port) })),
+  backends: few(
+    fc.record({
+      namespace: label,
+      name: label,
+      port,
+      weight: fc.integer({ min: 0, max: 1_000_000 }),
+      valid: fc.boolean(),
+    }),
+  ),
+};
+const arbitraryTlsRoute: fc.Arbitrary<TlsRoute> = fc.record({
+  kind: fc.constant('tlsRoute' as const),
+  ...stream,
+  hostnames: few(fc.tuple(fc.constantFrom('', '*.'), label).map((parts) => parts.join(''))),
+});
+const arbitraryTcpRoute: fc.Arbitrary<TcpRoute> = fc.record({ kind: fc.constant('tcpRoute' as const), ...stream });
+
 const arbitraryPolicy: fc.Arbitrary<AuthorizationPolicy> = fc.record({
   kind: fc.constant('authorizationPolicy' as const),
   namespace: label,
@@ -123,6 +149,8 @@ const arbitraryPolicy: fc.Arbitrary<AuthorizationPolicy> = fc.record({
           notServiceAccounts: few(token),
           ipBlocks: few(token),
           notIpBlocks: few(token),
+          remoteIpBlocks: few(token),
+          notRemoteIpBlocks: few(token),
         }),
       ),
       to: few(
@@ -137,11 +165,18 @@ const arbitraryPolicy: fc.Arbitrary<AuthorizationPolicy> = fc.record({
           notPaths: few(token),
         }),
       ),
+      when: few(
+        fc.record({
+          key: fc.constantFrom('connection.sni' as const, 'remote.ip' as const),
+          values: few(token),
+          notValues: few(token),
+        }),
+      ),
     }),
   ),
 });
 
 /** Plain objects throughout: fast-check's records have no prototype. */
 export const arbitraryResource: fc.Arbitrary<MeshResource> = fc
-  .oneof(arbitraryWorkload, arbitraryService, arbitraryHttpRoute, arbitraryPolicy)
+  .oneof(arbitraryWorkload, arbitraryService, arbitraryHttpRoute, arbitraryTlsRoute, arbitraryTcpRoute, arbitraryPolicy)
   .map((resource) => JSON.parse(JSON.stringify(resource)) as MeshResource);

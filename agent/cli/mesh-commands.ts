@@ -91,7 +91,7 @@ interface RuleRow extends NodeRow {
 }
 
 /** A route as rows of its rules and their matches, in the order they are written. */
-function ruleRows(route: RouteDocument & NodeRow): RuleRow[] {
+export function ruleRows(route: RouteDocument & NodeRow): RuleRow[] {
   const parents = route.parents.map(
     (parent) => `${parent.name}.${parent.namespace}${parent.port === null ? '' : `:${parent.port}`}`,
   );

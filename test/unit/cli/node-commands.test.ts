@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyDocument, StatsDocument, StatusDocument } from '../../../agent/admin/api.ts';
 import { agentOptions, parseListen } from '../../../agent/cli/agent-command.ts';
-import { describeBackends, describeMatch, describeScope } from '../../../agent/cli/mesh-commands.ts';
+import { describeBackends, describeMatch, describeScope, ruleRows } from '../../../agent/cli/mesh-commands.ts';
 import { parsePodName } from '../../../agent/cli/pod-name.ts';
 import { remarks } from '../../../agent/cli/status-command.ts';
 import { statsText } from '../../../agent/cli/traffic-commands.ts';
@@ -37,6 +37,20 @@ test('backends are told with their share, and what is broken about them', () => 
   assert.equal(told(backend('a', 0), backend('b', 0)), 'a:80 0%, b:80 0%');
   assert.equal(told(backend('a', 1, { namespace: 'bank', valid: false })), 'a.bank:80 (invalid)');
   assert.equal(told(), 'none (500)');
+});
+
+test('routes of connections are told in one row: hostnames, and what becomes of the rest', () => {
+  const common = { node: 'n', namespace: 'shop', name: 'r', createdMs: 0 };
+  const parents = [{ namespace: 'shop', name: 'web', port: 443 }];
+  const backends = [{ namespace: 'shop', name: 'a', port: 1, weight: 1, valid: true }];
+  const row = { node: 'n', namespace: 'shop', name: 'r', parents: 'web.shop:443' };
+  assert.deepEqual(ruleRows({ kind: 'tlsRoute', ...common, parents, hostnames: ['a.b', '*.c', 'd'], backends: [] }), [
+    { ...row, kind: 'tls', match: 'a.b,*.c +1', backends: 'none (reset)' },
+  ]);
+  assert.deepEqual(ruleRows({ kind: 'tlsRoute', ...common, parents, hostnames: [], backends })[0]?.match, 'any');
+  assert.deepEqual(ruleRows({ kind: 'tcpRoute', ...common, parents, backends }), [
+    { ...row, kind: 'tcp', match: 'any', backends: 'a:1' },
+  ]);
 });
 
 test('the scope of a policy', () => {

@@ -45,7 +45,7 @@ test('routes of connections are told in one row: hostnames, and what becomes of 
   const backends = [{ namespace: 'shop', name: 'a', port: 1, weight: 1, valid: true }];
   const row = { node: 'n', namespace: 'shop', name: 'r', parents: 'web.shop:443' };
   assert.deepEqual(ruleRows({ kind: 'tlsRoute', ...common, parents, hostnames: ['a.b', '*.c', 'd'], backends: [] }), [
-    { ...row, kind: 'tls', match: 'a.b,*.c +1', backends: 'none (reset)' },
+    { ...row, kind: 'tls', match: 'a.b, *.c +1', backends: 'none (reset)' },
   ]);
   assert.deepEqual(ruleRows({ kind: 'tlsRoute', ...common, parents, hostnames: [], backends })[0]?.match, 'any');
   assert.deepEqual(ruleRows({ kind: 'tcpRoute', ...common, parents, backends }), [

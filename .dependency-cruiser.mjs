@@ -38,9 +38,9 @@ export default {
     ),
     deny(
       'codecs-know-no-sockets',
-      'agent/http1 works on bytes: mesh (RequestView) and the bounds are all it needs.',
-      { path: '^agent/http1/' },
-      onlyOurs('^mesh/', '^agent/http1/', '^agent/limits\\.ts$'),
+      'Codecs work on bytes: mesh (RequestView, addresses) and the bounds are all they need.',
+      { path: '^agent/(http1|tls|proxy-protocol)/' },
+      onlyOurs('^mesh/', '^agent/(http1|tls|proxy-protocol)/', '^agent/limits\\.ts$'),
     ),
     deny(
       'http2-knows-no-sockets',
@@ -50,8 +50,8 @@ export default {
     ),
     deny(
       'codecs-do-no-io',
-      'The codecs import nothing that does I/O.',
-      { path: '^agent/http[12]/' },
+      'Codecs import nothing that does I/O.',
+      { path: '^agent/(http[12]|tls|proxy-protocol)/' },
       { dependencyTypes: ['core', 'npm'], pathNot: ['^(node:)?buffer$'] },
     ),
     deny(
@@ -66,7 +66,7 @@ export default {
       { path: '^agent/(capture|upstream|proxy)/' },
       onlyOurs(
         '^mesh/',
-        '^agent/(engine|http1|http2|ipc|capture|upstream|proxy)/',
+        '^agent/(engine|http1|http2|tls|proxy-protocol|ipc|capture|upstream|proxy)/',
         '^agent/limits\\.ts$',
         '^agent/telemetry/',
       ),

@@ -153,6 +153,13 @@ export const limits = {
   headerListsKeptMax: 1_024,
   /** Size of a list that is kept, octets (RFC 7541 section 4.1): browsers' are 1 to 2 KiB, larger ones seldom recur. */
   headerListKeptBytesMax: 4_096,
+  // --- first octets of a connection
+  /** A ClientHello's handshake message, octets; real ones are 200 to 2,500: a longer one is relayed without a server name. */
+  clientHelloBytesMax: 16_384,
+  /** Octets read before a connection's protocol is known, record headers of a ClientHello in tiny records included. */
+  detectBytesMax: 32_768,
+  /** A PROXY protocol header of version 2, octets (its document asks for 536; TLVs with certificates need more): RST. */
+  proxyHeaderBytesMax: 2_048,
 
   /** Rewritten heads and local responses: a head at its limit plus what header modifiers add. */
   scratchBytes: 131_072,
@@ -217,6 +224,11 @@ export const limits = {
   headTimeoutMs: 30_000,
   /** No byte in either direction on a connection (semantics.md: 1 h). */
   idleTimeoutMs: 3_600_000,
+  /**
+   * First octets on an undeclared port that could still become HTTP or TLS and do not go on: relayed as TCP. Longer than a
+   * lost segment takes to be sent again (200 ms at least), short enough for a person.
+   */
+  detectStallMs: 500,
   /** An undeclared port whose client stays silent this long is dialled as TCP, in case the server speaks first. */
   detectDelayMs: 3,
   /** After an error response with the request body still coming: read and discard, so that the client sees the response. */

@@ -1,7 +1,14 @@
 /** One AuthorizationPolicy compiled: its rules split into source, port and HTTP parts (see authz.ts for the order of use). */
 
 import { type Cidr, cidrContains, type IpAddress, parseCidr } from './ip.ts';
-import type { AuthorizationPolicy, NamespacedName, PolicyOperation, PolicyRule, PolicySource } from './model.ts';
+import type {
+  AuthorizationPolicy,
+  NamespacedName,
+  PolicyCondition,
+  PolicyOperation,
+  PolicyRule,
+  PolicySource,
+} from './model.ts';
 import { compilePathTemplate, isPathTemplate, type PathTemplate, templateMatches } from './path-template.ts';
 import type { RequestView } from './request.ts';
 import { StringSet } from './string-match.ts';
@@ -14,6 +21,10 @@ export interface SourceFacts {
   /** `namespace/serviceAccount` */
   readonly serviceAccount: string;
   readonly address: IpAddress | null;
+  /** Before the proxies in front. */
+  readonly remote: IpAddress | null;
+  /** See ConnectionFacts. */
+  readonly serverName: string | null;
 }
 
 interface CompiledSource {
@@ -25,6 +36,17 @@ interface CompiledSource {
   readonly notServiceAccounts: ReadonlySet<string> | null;
   readonly ipBlocks: readonly Cidr[] | null;
   readonly notIpBlocks: readonly Cidr[] | null;
+  readonly remoteIpBlocks: readonly Cidr[] | null;
+  readonly notRemoteIpBlocks: readonly Cidr[] | null;
+}
+
+/** One `when` by what it compares; a field is null when absent. */
+interface CompiledCondition {
+  /** Lower case, as server names are compared. */
+  readonly serverNames: StringSet | null;
+  readonly notServerNames: StringSet | null;
+  readonly remoteIpBlocks: readonly Cidr[] | null;
+  readonly notRemoteIpBlocks: readonly Cidr[] | null;
 }
 
 /** The HTTP-only fields of one operation, AND-ed; each null when absent. */
@@ -110,15 +132,17 @@ export class CompiledOperation {
   }
 }
 
-/** One rule: sources OR-ed, AND operations OR-ed. */
+/** One rule: sources OR-ed, AND operations OR-ed, AND every condition. */
 export class CompiledRule {
   /** Empty: any source. */
   readonly sources: readonly CompiledSource[];
   /** Never empty. */
   readonly operations: readonly CompiledOperation[];
+  readonly conditions: readonly CompiledCondition[];
   /** Some operation has an HTTP-only field: as an ALLOW rule it never matches plain TCP. */
   readonly usesHttp: boolean;
   readonly usesAddress: boolean;
+  readonly usesServerName: boolean;
   readonly verdict: Verdict;
   /** The verdict of a DENY rule on plain TCP whose HTTP fields were counted as matched. */
   readonly verdictWithoutHttp: Verdict;
@@ -127,8 +151,10 @@ export class CompiledRule {
     this.sources = rule.from.map(compileSource);
     this.operations =
       rule.to.length === 0 ? [new CompiledOperation(null)] : rule.to.map((to) => new CompiledOperation(to));
+    this.conditions = rule.when.map(compileCondition);
     this.usesHttp = this.operations.some((operation) => operation.http !== null);
-    this.usesAddress = this.sources.some((source) => source.ipBlocks !== null || source.notIpBlocks !== null);
+    this.usesAddress = rule.from.some(hasBlocks) || rule.when.some((condition) => condition.key === 'remote.ip');
+    this.usesServerName = rule.when.some((condition) => condition.key === 'connection.sni');
     const base = { policy, rule: index, allowPolicies: [] };
     this.verdict =
       action === 'ALLOW'
@@ -160,8 +186,17 @@ export class CompiledPolicy {
   }
 }
 
-/** True when some source of the rule matches. `denies`: what to assume where the peer's address could not be read. */
-export function sourceMatches(rule: CompiledRule, facts: SourceFacts, denies: boolean): boolean {
+/**
+ * True when some source of the rule and all its conditions match. `denies`: what to assume of a condition that cannot be
+ * judged, because an address could not be read or the server name is not known: a DENY matches, an ALLOW does not.
+ */
+export function connectionMatches(rule: CompiledRule, facts: SourceFacts, denies: boolean): boolean {
+  if (!sourceMatches(rule, facts, denies)) return false;
+  for (const condition of rule.conditions) if (!conditionHolds(condition, facts, denies)) return false;
+  return true;
+}
+
+function sourceMatches(rule: CompiledRule, facts: SourceFacts, denies: boolean): boolean {
   const sources = rule.sources;
   if (sources.length === 0) return true;
   for (const source of sources) if (oneSourceMatches(source, facts, denies)) return true;
@@ -177,7 +212,21 @@ function oneSourceMatches(source: CompiledSource, facts: SourceFacts, denies: bo
     (source.serviceAccounts === null || source.serviceAccounts.has(facts.serviceAccount)) &&
     (source.notServiceAccounts === null || !source.notServiceAccounts.has(facts.serviceAccount)) &&
     (source.ipBlocks === null || inBlocks(source.ipBlocks, facts.address, denies)) &&
-    (source.notIpBlocks === null || !inBlocks(source.notIpBlocks, facts.address, !denies))
+    (source.notIpBlocks === null || !inBlocks(source.notIpBlocks, facts.address, !denies)) &&
+    (source.remoteIpBlocks === null || inBlocks(source.remoteIpBlocks, facts.remote, denies)) &&
+    (source.notRemoteIpBlocks === null || !inBlocks(source.notRemoteIpBlocks, facts.remote, !denies))
+  );
+}
+
+function conditionHolds(condition: CompiledCondition, facts: SourceFacts, denies: boolean): boolean {
+  const { serverNames, notServerNames, remoteIpBlocks, notRemoteIpBlocks } = condition;
+  const { serverName } = facts;
+  if (serverName === null && (serverNames !== null || notServerNames !== null)) return denies;
+  return (
+    (serverNames === null || serverNames.matches(serverName ?? '')) &&
+    (notServerNames === null || !notServerNames.matches(serverName ?? '')) &&
+    (remoteIpBlocks === null || inBlocks(remoteIpBlocks, facts.remote, denies)) &&
+    (notRemoteIpBlocks === null || !inBlocks(notRemoteIpBlocks, facts.remote, !denies))
   );
 }
 
@@ -199,14 +248,32 @@ function compileSource(source: PolicySource): CompiledSource {
     notServiceAccounts: setOf(source.notServiceAccounts),
     ipBlocks: compileBlocks(source.ipBlocks),
     notIpBlocks: compileBlocks(source.notIpBlocks),
+    remoteIpBlocks: compileBlocks(source.remoteIpBlocks),
+    notRemoteIpBlocks: compileBlocks(source.notRemoteIpBlocks),
   };
+}
+
+function compileCondition({ key, values, notValues }: PolicyCondition): CompiledCondition {
+  const lower = (names: readonly string[]): StringSet | null => StringSet.of(names.map((name) => name.toLowerCase()));
+  const isName = key === 'connection.sni';
+  return {
+    serverNames: isName ? lower(values) : null,
+    notServerNames: isName ? lower(notValues) : null,
+    remoteIpBlocks: isName ? null : compileBlocks(values),
+    notRemoteIpBlocks: isName ? null : compileBlocks(notValues),
+  };
+}
+
+function hasBlocks(source: PolicySource): boolean {
+  const { ipBlocks, notIpBlocks, remoteIpBlocks, notRemoteIpBlocks } = source;
+  return ipBlocks.length + notIpBlocks.length + remoteIpBlocks.length + notRemoteIpBlocks.length > 0;
 }
 
 function compileBlocks(values: readonly string[]): readonly Cidr[] | null {
   if (values.length === 0) return null;
   return values.map((value) => {
     const block = parseCidr(value);
-    if (block === null) throw new Error(`ipBlocks value ${value} was not validated`);
+    if (block === null) throw new Error(`address block ${value} was not validated`);
     return block;
   });
 }

@@ -13,6 +13,10 @@
  * admits it: that is what Istio does (ISTIO-SECURITY-2021-004; ztunnel rbac.rs compares against an empty string). Whoever
  * means "authenticated, but not X" writes principals: ["*"] beside it.
  *
+ * No server name (no TLS, or a client that sends none): likewise never matches values of connection.sni and satisfies its
+ * notValues. A server name that is not known (the ClientHello was not seen, or cannot be read) counts against the
+ * connection: DENY rules match, ALLOW rules do not.
+ *
  * Plain TCP: an ALLOW rule with any HTTP-only field never matches; a DENY rule counts its HTTP-only fields as matched, so
  * one that has nothing else denies (Istio sidecar model.go; fail closed, unlike its sidecar-less issue 61126).
  */
@@ -20,9 +24,9 @@
 import {
   type CompiledPolicy,
   type CompiledRule,
+  connectionMatches,
   type HttpMatch,
   type SourceFacts,
-  sourceMatches,
 } from './authz-rule.ts';
 import { type IpAddress, parseIp } from './ip.ts';
 import { type Identity, principalOf } from './model.ts';
@@ -37,6 +41,10 @@ export interface ConnectionFacts {
   readonly identity: Identity | null;
   /** Canonical text of the peer's address. */
   readonly sourceIp: string;
+  /** Canonical text of the address before the proxies in front (PROXY protocol); `sourceIp` where none told. */
+  readonly remoteIp: string;
+  /** Of a TLS ClientHello, lower case; '' when there is none; null when it is not known whether there is. */
+  readonly serverName: string | null;
   readonly destinationIp: string;
   /** The port of the workload that is reached (the target port, not the Service port), as Istio's `ports` means it. */
   readonly destinationPort: number;
@@ -108,6 +116,8 @@ export class Authorization {
    * HTTP-only field, even for other ports, never matches plain TCP). False: bind() is always settled.
    */
   readonly needsHttp: boolean;
+  /** True: the answer may depend on the server name of a TLS connection. */
+  readonly needsServerName: boolean;
   readonly #parent: WorkloadAuthorization;
   readonly #portClass: number;
   readonly #deny: readonly CompiledRule[];
@@ -141,7 +151,9 @@ export class Authorization {
     const hasHttp = (rule: CompiledRule): boolean =>
       rule.operations.some((operation) => operation.http !== null && operation.acceptsPort(portClass));
     this.needsHttp = this.#deny.some(hasHttp) || this.#allow.some((rule) => rule.usesHttp);
-    this.#needsIp = [...this.#deny, ...this.#allow].some((rule) => rule.usesAddress);
+    const all = [...this.#deny, ...this.#allow];
+    this.needsServerName = all.some((rule) => rule.usesServerName);
+    this.#needsIp = all.some((rule) => rule.usesAddress);
   }
 
   /** Evaluates source and port once. Linear in the rules of this workload and port. */
@@ -158,13 +170,17 @@ export class Authorization {
 
 function sourceFacts(connection: ConnectionFacts, needsIp: boolean): SourceFacts {
   const identity = connection.identity;
-  const address: IpAddress | null = needsIp ? parseIp(connection.sourceIp) : null;
-  if (identity === null) return { principal: '', namespace: '', serviceAccount: '', address };
+  const { sourceIp, remoteIp, serverName } = connection;
+  const address: IpAddress | null = needsIp ? parseIp(sourceIp) : null;
+  const remote = remoteIp === sourceIp ? address : needsIp ? parseIp(remoteIp) : null;
+  if (identity === null) return { principal: '', namespace: '', serviceAccount: '', address, remote, serverName };
   return {
     principal: principalOf(identity),
     namespace: identity.namespace,
     serviceAccount: `${identity.namespace}/${identity.serviceAccount}`,
     address,
+    remote,
+    serverName,
   };
 }
 
@@ -185,7 +201,7 @@ function bindRules(rules: readonly CompiledRule[], facts: SourceFacts, port: num
   const http: HttpMatch[] = [];
   const verdicts: Verdict[] = [];
   for (const rule of rules) {
-    if (!sourceMatches(rule, facts, denies)) continue;
+    if (!connectionMatches(rule, facts, denies)) continue;
     for (const operation of rule.operations) {
       if (!operation.acceptsPort(port)) continue;
       if (operation.http === null) {

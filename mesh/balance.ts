@@ -1,7 +1,6 @@
 /** Choosing a backend by weight and an endpoint by load. Pure: randomness and load counters are arguments. */
 
 import type { Endpoint } from './cluster.ts';
-import type { WeightedCluster, WeightedClusters } from './route-table.ts';
 
 /**
  * Power of two choices: of two different random endpoints, the one with fewer requests in flight (Envoy LEAST_REQUEST
@@ -27,20 +26,29 @@ export function pickEndpoint(
   return (inFlight[second.slot] ?? 0) < (inFlight[first.slot] ?? 0) ? second : first;
 }
 
+/** Backends with a weight above 0 each, and the sum of their weights. */
+export interface Weighted<T extends { readonly weight: number }> {
+  readonly entries: readonly T[];
+  readonly totalWeight: number;
+}
+
 /**
  * One backend in proportion to the weights; null when they sum to 0 (Gateway API: 500). The picked backend's `cluster` is
  * null when its reference is broken: that share is answered with 500 too.
  */
-export function pickWeighted(backends: WeightedClusters, random: () => number): WeightedCluster | null {
+export function pickWeighted<T extends { readonly weight: number }>(
+  backends: Weighted<T>,
+  random: () => number,
+): T | null {
   const { entries, totalWeight } = backends;
-  if (entries.length <= 1) return entries.length === 0 ? null : (entries[0] as WeightedCluster);
+  if (entries.length <= 1) return entries.length === 0 ? null : (entries[0] as T);
   let ticket = indexBelow(totalWeight, random);
   for (let i = 0; i < entries.length; i++) {
-    const entry = entries[i] as WeightedCluster;
+    const entry = entries[i] as T;
     ticket -= entry.weight;
     if (ticket < 0) return entry;
   }
-  return entries[entries.length - 1] as WeightedCluster;
+  return entries[entries.length - 1] as T;
 }
 
 /** A source that answers 1 or NaN must not index past the end. */

@@ -70,8 +70,8 @@ function isServiceOpen(mesh: MeshState, service: Service, port: ServicePort, ip:
   const destination = mesh.resolve(ip, port.port);
   // Another Service may hold the address now.
   if (destination.kind !== 'service' || destination.service !== service) return false;
-  const { routes, cluster } = destination.target;
-  if (routes !== null) return false;
+  const { routes, streams, cluster } = destination.target;
+  if (routes !== null || streams !== null) return false;
   return cluster.endpoints.every((endpoint) => isOpen(mesh, endpoint.workload, endpoint.port));
 }
 

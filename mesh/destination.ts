@@ -3,12 +3,15 @@
 import type { Cluster, Endpoint } from './cluster.ts';
 import type { PortProtocol, Service, ServicePort, Workload } from './model.ts';
 import type { RouteTable } from './route-table.ts';
+import type { StreamRoutes } from './stream-routes.ts';
 
 /** What a Service port does with traffic: where it goes and by which routes. Replaced when its Service or routes change. */
 export interface CompiledPort {
   readonly cluster: Cluster;
   /** null: no HTTPRoute is attached; everything goes to `cluster`. */
   readonly routes: RouteTable | null;
+  /** null: no TLSRoute or TCPRoute is attached; connections that are not routed as HTTP go to `cluster`. */
+  readonly streams: StreamRoutes | null;
   readonly protocol: PortProtocol;
 }
 
@@ -22,8 +25,8 @@ export interface ServiceDestination {
 
 /**
  * A pod's own address (headless Services lead here too). `protocol` is what the Service port that targets this port
- * declares, `detect` where none does or two disagree; `target` names that Service port, with `routes` null because the
- * Service's HTTPRoutes do not apply to direct pod traffic.
+ * declares, `detect` where none does or two disagree; `target` names that Service port, with `routes` and `streams` null because
+ * the Service's routes do not apply to direct pod traffic.
  */
 export interface WorkloadDestination {
   readonly kind: 'workload';

@@ -116,6 +116,7 @@ export interface HttpRouteRule {
   readonly backends: readonly HttpRouteBackend[];
 }
 
+/** A Service (GAMMA parentRef) that a route of any kind is attached to. */
 export interface HttpRouteParent {
   readonly namespace: string;
   readonly name: string;
@@ -134,6 +135,43 @@ export interface HttpRoute {
   readonly rules: readonly HttpRouteRule[];
 }
 
+/** A backend of a route that decides once per connection. */
+export interface StreamBackend {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+  /** 0 to 1,000,000 (Gateway API); relative to the sum of the route's weights. */
+  readonly weight: number;
+  /** False: unresolvable reference; its share of the connections is reset (Gateway API). */
+  readonly valid: boolean;
+}
+
+/** A Gateway API TLSRoute attached to Services: TLS passed through, sent on by its server name. Key: `namespace/name`. */
+export interface TlsRoute {
+  readonly kind: 'tlsRoute';
+  readonly namespace: string;
+  readonly name: string;
+  /** As HttpRoute.createdMs. */
+  readonly createdMs: number;
+  readonly parents: readonly HttpRouteParent[];
+  /** Lower case: a name, or `*.` and a name for all names below it. Empty: every connection, also one without a server name. */
+  readonly hostnames: readonly string[];
+  /** Of the one rule (the API allows no second). Empty: connections are reset. */
+  readonly backends: readonly StreamBackend[];
+}
+
+/** A Gateway API TCPRoute attached to Services. Key: `namespace/name`. */
+export interface TcpRoute {
+  readonly kind: 'tcpRoute';
+  readonly namespace: string;
+  readonly name: string;
+  /** As HttpRoute.createdMs. */
+  readonly createdMs: number;
+  readonly parents: readonly HttpRouteParent[];
+  /** As TlsRoute.backends. */
+  readonly backends: readonly StreamBackend[];
+}
+
 /** Istio `Source`. Empty array = field absent. */
 export interface PolicySource {
   readonly principals: readonly string[];
@@ -145,6 +183,9 @@ export interface PolicySource {
   readonly notServiceAccounts: readonly string[];
   readonly ipBlocks: readonly string[];
   readonly notIpBlocks: readonly string[];
+  /** The address before the proxies in front: that of a PROXY protocol header, else the peer's. */
+  readonly remoteIpBlocks: readonly string[];
+  readonly notRemoteIpBlocks: readonly string[];
 }
 
 /** Istio `Operation`. Empty array = field absent. */
@@ -159,11 +200,20 @@ export interface PolicyOperation {
   readonly notPaths: readonly string[];
 }
 
+/** Istio `Condition`: `values` OR, minus `notValues`; at least one of the two has a value. */
+export interface PolicyCondition {
+  readonly key: 'connection.sni' | 'remote.ip';
+  readonly values: readonly string[];
+  readonly notValues: readonly string[];
+}
+
 export interface PolicyRule {
   /** OR; empty = any source. */
   readonly from: readonly PolicySource[];
   /** OR; empty = any operation. */
   readonly to: readonly PolicyOperation[];
+  /** AND. */
+  readonly when: readonly PolicyCondition[];
 }
 
 /** Istio security.istio.io/v1 AuthorizationPolicy. Key: `namespace/name`. */
@@ -198,7 +248,7 @@ export interface MeshSettings {
   readonly bypass: boolean;
 }
 
-export type MeshResource = Workload | Service | HttpRoute | AuthorizationPolicy | MeshSettings;
+export type MeshResource = Workload | Service | HttpRoute | TlsRoute | TcpRoute | AuthorizationPolicy | MeshSettings;
 export type MeshKind = MeshResource['kind'];
 
 /** Identifies a resource: kind plus its key (uid for workloads, `namespace/name` for the rest). */

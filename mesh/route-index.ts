@@ -1,22 +1,24 @@
-/** HTTPRoutes by key, by the Service they are attached to, and by the Services they send to. */
+/** Routes of one kind by key, by the Service they are attached to, and by the Services they send to. */
 
-import { type HttpRoute, keyOf, type NamespacedName } from './model.ts';
+import { type HttpRoute, keyOf, type NamespacedName, type TcpRoute, type TlsRoute } from './model.ts';
 
-export class RouteIndex {
-  readonly #byKey = new Map<NamespacedName, HttpRoute>();
-  readonly #byParent = new Map<NamespacedName, Set<HttpRoute>>();
-  readonly #byBackend = new Map<NamespacedName, Set<HttpRoute>>();
+export type AnyRoute = HttpRoute | TlsRoute | TcpRoute;
 
-  get(key: NamespacedName): HttpRoute | null {
+export class RouteIndex<R extends AnyRoute> {
+  readonly #byKey = new Map<NamespacedName, R>();
+  readonly #byParent = new Map<NamespacedName, Set<R>>();
+  readonly #byBackend = new Map<NamespacedName, Set<R>>();
+
+  get(key: NamespacedName): R | null {
     return this.#byKey.get(key) ?? null;
   }
 
   /** In the order in which they first came. */
-  list(): readonly HttpRoute[] {
+  list(): readonly R[] {
     return [...this.#byKey.values()];
   }
 
-  upsert(route: HttpRoute): void {
+  upsert(route: R): void {
     const { key } = keyOf(route);
     const previous = this.#byKey.get(key);
     if (previous !== undefined) this.#unlink(previous);
@@ -26,7 +28,7 @@ export class RouteIndex {
   }
 
   /** The route that was removed, or null. */
-  remove(key: NamespacedName): HttpRoute | null {
+  remove(key: NamespacedName): R | null {
     const previous = this.#byKey.get(key);
     if (previous === undefined) return null;
     this.#byKey.delete(key);
@@ -38,8 +40,8 @@ export class RouteIndex {
    * Routes that decide for every client of a Service port: producer routes, which stand in the Service's own namespace. A
    * route from another namespace concerns only clients of that namespace (GAMMA consumer route) and is not among them.
    */
-  attachedTo(service: NamespacedName, port: number): HttpRoute[] {
-    const attached: HttpRoute[] = [];
+  attachedTo(service: NamespacedName, port: number): R[] {
+    const attached: R[] = [];
     for (const route of this.#byParent.get(service) ?? []) {
       if (isProducer(route, service) && parentPorts(route, service).some((p) => p === null || p === port))
         attached.push(route);
@@ -48,43 +50,44 @@ export class RouteIndex {
   }
 
   /** Routes with a backend in that Service. */
-  withBackend(service: NamespacedName): readonly HttpRoute[] {
+  withBackend(service: NamespacedName): readonly R[] {
     return [...(this.#byBackend.get(service) ?? [])];
   }
 
-  #unlink(route: HttpRoute): void {
+  #unlink(route: R): void {
     for (const parent of parentsOf(route)) removeFrom(this.#byParent, parent, route);
     for (const backend of backendsOf(route)) removeFrom(this.#byBackend, backend, route);
   }
 }
 
 /** Ports of a Service that a route names; null among them: all ports. */
-export function parentPorts(route: HttpRoute, service: NamespacedName): readonly (number | null)[] {
+export function parentPorts(route: AnyRoute, service: NamespacedName): readonly (number | null)[] {
   return route.parents
     .filter((parent) => `${parent.namespace}/${parent.name}` === service)
     .map((parent) => parent.port);
 }
 
 /** Services a route is attached to. */
-export function parentsOf(route: HttpRoute): ReadonlySet<NamespacedName> {
+export function parentsOf(route: AnyRoute): ReadonlySet<NamespacedName> {
   return new Set(route.parents.map((parent) => `${parent.namespace}/${parent.name}`));
 }
 
-function backendsOf(route: HttpRoute): ReadonlySet<NamespacedName> {
-  return new Set(route.rules.flatMap((rule) => rule.backends.map((backend) => `${backend.namespace}/${backend.name}`)));
+function backendsOf(route: AnyRoute): ReadonlySet<NamespacedName> {
+  const backends = route.kind === 'httpRoute' ? route.rules.flatMap((rule) => rule.backends) : route.backends;
+  return new Set(backends.map((backend) => `${backend.namespace}/${backend.name}`));
 }
 
-function isProducer(route: HttpRoute, service: NamespacedName): boolean {
+function isProducer(route: AnyRoute, service: NamespacedName): boolean {
   return service.startsWith(`${route.namespace}/`);
 }
 
-function addTo(index: Map<NamespacedName, Set<HttpRoute>>, key: NamespacedName, route: HttpRoute): void {
+function addTo<R>(index: Map<NamespacedName, Set<R>>, key: NamespacedName, route: R): void {
   const members = index.get(key);
   if (members === undefined) index.set(key, new Set([route]));
   else members.add(route);
 }
 
-function removeFrom(index: Map<NamespacedName, Set<HttpRoute>>, key: NamespacedName, route: HttpRoute): void {
+function removeFrom<R>(index: Map<NamespacedName, Set<R>>, key: NamespacedName, route: R): void {
   const members = index.get(key);
   members?.delete(route);
   if (members?.size === 0) index.delete(key);

@@ -13,6 +13,7 @@ import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts';
 import type { HeaderMatch, HttpRoute, HttpRouteBackend, HttpRouteMatch, HttpRouteRule } from './model.ts';
 import { queryParameter, queryParameterEquals } from './query.ts';
 import type { RequestView } from './request.ts';
+import { compareRoutes } from './route-order.ts';
 import { compileValueMatch, type ValueMatch } from './value-match.ts';
 
 /** One backend of a rule. `cluster` null: broken reference, answer 500 (Gateway API BackendRef). */
@@ -170,14 +171,6 @@ function byPrecedence(left: Candidate, right: Candidate): number {
   const params = right.queryParams.length - left.queryParams.length;
   if (params !== 0) return params;
   return compareRoutes(left.result.route, right.result.route) || byPosition(left, right);
-}
-
-/** Oldest first, then alphabetically by `namespace/name` (by code unit, as Go compares strings). */
-function compareRoutes(left: HttpRoute, right: HttpRoute): number {
-  if (left.createdMs !== right.createdMs) return left.createdMs - right.createdMs;
-  const a = `${left.namespace}/${left.name}`;
-  const b = `${right.namespace}/${right.name}`;
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function byPosition(left: Candidate, right: Candidate): number {

@@ -14,29 +14,51 @@ import {
   type PortProtocol,
   type Service,
   type ServicePort,
+  type TcpRoute,
+  type TlsRoute,
 } from './model.ts';
-import { parentPorts, parentsOf, type RouteIndex } from './route-index.ts';
-import { RouteTable } from './route-table.ts';
+import { type AnyRoute, parentPorts, parentsOf, type RouteIndex } from './route-index.ts';
+import { type ClusterLookup, RouteTable } from './route-table.ts';
+import { StreamRoutes } from './stream-routes.ts';
 
 /** Ready endpoints behind a Service port for clients of an address family. */
 export type EndpointLookup = (service: NamespacedName, port: number, family: Family) => readonly Endpoint[];
 
-/** CompiledPort whose route table is built when first asked for. */
+/** The routes of the mesh, by kind. */
+export interface RouteIndexes {
+  readonly http: RouteIndex<HttpRoute>;
+  readonly tls: RouteIndex<TlsRoute>;
+  readonly tcp: RouteIndex<TcpRoute>;
+}
+
+/** How the routes of a port are compiled; null: none is attached. */
+interface PortCompiler {
+  routes(): RouteTable | null;
+  streams(): StreamRoutes | null;
+}
+
+/** CompiledPort whose route tables are built when first asked for. */
 class LazyPort implements CompiledPort {
   readonly cluster: Cluster;
   readonly protocol: PortProtocol;
   #routes: RouteTable | null | undefined;
-  readonly #compile: () => RouteTable | null;
+  #streams: StreamRoutes | null | undefined;
+  readonly #compiler: PortCompiler;
 
-  constructor(cluster: Cluster, protocol: PortProtocol, compile: () => RouteTable | null) {
+  constructor(cluster: Cluster, protocol: PortProtocol, compiler: PortCompiler) {
     this.cluster = cluster;
     this.protocol = protocol;
-    this.#compile = compile;
+    this.#compiler = compiler;
   }
 
   get routes(): RouteTable | null {
-    if (this.#routes === undefined) this.#routes = this.#compile();
+    if (this.#routes === undefined) this.#routes = this.#compiler.routes();
     return this.#routes;
+  }
+
+  get streams(): StreamRoutes | null {
+    if (this.#streams === undefined) this.#streams = this.#compiler.streams();
+    return this.#streams;
   }
 }
 
@@ -66,11 +88,11 @@ export class ServiceTable {
   readonly #byName = new Map<NamespacedName, ServiceEntry>();
   /** By arrival. More than one only while an address passes from a Service to another; the last to come has it. */
   readonly #byAddress = new Map<string, ServiceEntry[]>();
-  readonly #routes: RouteIndex;
+  readonly #routes: RouteIndexes;
   readonly #endpointsOf: EndpointLookup;
   #arrivals = 0;
 
-  constructor(routes: RouteIndex, endpointsOf: EndpointLookup) {
+  constructor(routes: RouteIndexes, endpointsOf: EndpointLookup) {
     this.#routes = routes;
     this.#endpointsOf = endpointsOf;
   }
@@ -101,7 +123,7 @@ export class ServiceTable {
   /** A port as direct pod traffic sees it: same cluster and protocol, never routes. */
   directPort(key: NamespacedName, port: number, family: Family): CompiledPort | null {
     const target = this.compiledPort(key, port, family);
-    return target === null ? null : { cluster: target.cluster, protocol: target.protocol, routes: null };
+    return target === null ? null : { cluster: target.cluster, protocol: target.protocol, routes: null, streams: null };
   }
 
   upsert(service: Service): void {
@@ -138,7 +160,7 @@ export class ServiceTable {
   }
 
   /** A route came, went, or one of its backends did: the ports it is attached to compile anew. */
-  routeChanged(route: HttpRoute): void {
+  routeChanged(route: AnyRoute): void {
     for (const parent of parentsOf(route)) {
       const wanted = parentPorts(route, parent);
       for (const entry of this.#byName.get(parent)?.ports.values() ?? []) {
@@ -153,7 +175,10 @@ export class ServiceTable {
     if (compiled.destination !== null) return compiled.destination;
     const { service, key } = entry;
     const { port } = portEntry;
-    const target = new LazyPort(compiled.cluster, port.protocol, () => this.#routeTable(key, port.port, family));
+    const target = new LazyPort(compiled.cluster, port.protocol, {
+      routes: () => this.#routeTable(key, port.port, family),
+      streams: () => this.#streamRoutes(key, port.port, family),
+    });
     compiled.destination = { kind: 'service', service, port, target };
     return compiled.destination;
   }
@@ -169,13 +194,22 @@ export class ServiceTable {
   }
 
   #routeTable(key: NamespacedName, port: number, family: Family): RouteTable | null {
-    const routes = this.#routes.attachedTo(key, port);
-    if (routes.length === 0) return null;
-    return new RouteTable(routes, (namespace, name, backendPort) => {
+    const routes = this.#routes.http.attachedTo(key, port);
+    return routes.length === 0 ? null : new RouteTable(routes, this.#clusterLookup(family));
+  }
+
+  #streamRoutes(key: NamespacedName, port: number, family: Family): StreamRoutes | null {
+    const tls = this.#routes.tls.attachedTo(key, port);
+    const tcp = this.#routes.tcp.attachedTo(key, port);
+    return tls.length + tcp.length === 0 ? null : new StreamRoutes(tls, tcp, this.#clusterLookup(family));
+  }
+
+  #clusterLookup(family: Family): ClusterLookup {
+    return (namespace, name, port) => {
       const entry = this.#byName.get(`${namespace}/${name}`);
-      const portEntry = entry?.ports.get(backendPort);
+      const portEntry = entry?.ports.get(port);
       return entry === undefined || portEntry === undefined ? null : this.#compiled(entry, portEntry, family).cluster;
-    });
+    };
   }
 
   #unlink(entry: ServiceEntry): void {

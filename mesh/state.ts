@@ -27,10 +27,12 @@ import {
   type NamespacedName,
   type ResourceKey,
   type Service,
+  type TcpRoute,
+  type TlsRoute,
   type Workload,
 } from './model.ts';
 import { PolicyIndex, sameScope } from './policy-index.ts';
-import { RouteIndex } from './route-index.ts';
+import { type AnyRoute, RouteIndex } from './route-index.ts';
 import { ServiceTable } from './service-table.ts';
 import { DEFAULT_SETTINGS } from './settings.ts';
 import { keyOfAnything, sameJson, validateKey, validateResource } from './validate.ts';
@@ -62,7 +64,11 @@ export class MeshState {
   readonly #slots: SlotTable;
   readonly #workloads: WorkloadTable;
   readonly #services: ServiceTable;
-  readonly #routes = new RouteIndex();
+  readonly #routes = {
+    http: new RouteIndex<HttpRoute>(),
+    tls: new RouteIndex<TlsRoute>(),
+    tcp: new RouteIndex<TcpRoute>(),
+  };
   readonly #policies = new Map<NamespacedName, AuthorizationPolicy>();
   readonly #policyIndex = new PolicyIndex();
   #policyVersion = 0;
@@ -137,6 +143,8 @@ export class MeshState {
   list(kind: 'workload'): readonly Workload[];
   list(kind: 'service'): readonly Service[];
   list(kind: 'httpRoute'): readonly HttpRoute[];
+  list(kind: 'tlsRoute'): readonly TlsRoute[];
+  list(kind: 'tcpRoute'): readonly TcpRoute[];
   list(kind: 'authorizationPolicy'): readonly AuthorizationPolicy[];
   list(kind: 'meshSettings'): readonly MeshSettings[];
   list(kind: MeshKind): readonly MeshResource[];
@@ -147,7 +155,11 @@ export class MeshState {
       case 'service':
         return this.#services.list();
       case 'httpRoute':
-        return this.#routes.list();
+        return this.#routes.http.list();
+      case 'tlsRoute':
+        return this.#routes.tls.list();
+      case 'tcpRoute':
+        return this.#routes.tcp.list();
       case 'authorizationPolicy':
         return [...this.#policies.values()];
       case 'meshSettings':
@@ -194,7 +206,11 @@ export class MeshState {
       case 'service':
         return this.#upsertService(resource);
       case 'httpRoute':
-        return this.#upsertRoute(resource);
+        return this.#upsertRoute(this.#routes.http, resource);
+      case 'tlsRoute':
+        return this.#upsertRoute(this.#routes.tls, resource);
+      case 'tcpRoute':
+        return this.#upsertRoute(this.#routes.tcp, resource);
       case 'authorizationPolicy':
         return this.#upsertPolicy(resource);
       case 'meshSettings':
@@ -209,7 +225,11 @@ export class MeshState {
       case 'service':
         return this.#removeService(removal.key);
       case 'httpRoute':
-        return this.#removeRoute(removal.key);
+        return this.#removeRoute(this.#routes.http, removal.key);
+      case 'tlsRoute':
+        return this.#removeRoute(this.#routes.tls, removal.key);
+      case 'tcpRoute':
+        return this.#removeRoute(this.#routes.tcp, removal.key);
       case 'authorizationPolicy':
         return this.#removePolicy(removal.key);
       case 'meshSettings':
@@ -254,21 +274,23 @@ export class MeshState {
   /** Direct destinations name the Service's ports; route tables hold its clusters. */
   #serviceChanged(key: NamespacedName): void {
     this.#workloads.serviceChanged(key);
-    for (const route of this.#routes.withBackend(key)) this.#services.routeChanged(route);
+    for (const index of [this.#routes.http, this.#routes.tls, this.#routes.tcp]) {
+      for (const route of index.withBackend(key)) this.#services.routeChanged(route);
+    }
   }
 
-  #upsertRoute(route: HttpRoute): boolean {
+  #upsertRoute<R extends AnyRoute>(index: RouteIndex<R>, route: R): boolean {
     const { key } = keyOf(route);
-    const previous = this.#routes.get(key);
+    const previous = index.get(key);
     if (sameJson(previous, route)) return false;
-    this.#routes.upsert(route);
+    index.upsert(route);
     if (previous !== null) this.#services.routeChanged(previous);
     this.#services.routeChanged(route);
     return true;
   }
 
-  #removeRoute(key: NamespacedName): boolean {
-    const previous = this.#routes.remove(key);
+  #removeRoute<R extends AnyRoute>(index: RouteIndex<R>, key: NamespacedName): boolean {
+    const previous = index.remove(key);
     if (previous === null) return false;
     this.#services.routeChanged(previous);
     return true;

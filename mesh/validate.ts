@@ -53,7 +53,15 @@ export function sameJson(left: unknown, right: unknown): boolean {
   );
 }
 
-const KINDS: readonly MeshKind[] = ['workload', 'service', 'httpRoute', 'authorizationPolicy', 'meshSettings'];
+const KINDS: readonly MeshKind[] = [
+  'workload',
+  'service',
+  'httpRoute',
+  'tlsRoute',
+  'tcpRoute',
+  'authorizationPolicy',
+  'meshSettings',
+];
 
 function isKind(value: unknown): value is MeshKind {
   return typeof value === 'string' && (KINDS as readonly string[]).includes(value);
@@ -246,6 +254,18 @@ const routeRule = closed({
   ),
 });
 
+const streamBackends = list(
+  closed({ namespace: name, name, port: integer(0, 65535), weight: integer(0, 1_000_000), valid: flag }),
+);
+
+const routeParents = list(closed({ namespace: name, name, port: orNull(port) }));
+
+/** Gateway API Hostname: RFC 1123, optionally with `*.` before it; lower case, as server names are compared. */
+const hostname: Check = (value, at) =>
+  typeof value === 'string' && value.length <= 253 && /^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value)
+    ? null
+    : fault(at, value, 'is not a host name: write for example a.example.com or *.example.com');
+
 const policySource = closed(
   {
     principals: list(text),
@@ -256,8 +276,23 @@ const policySource = closed(
     notServiceAccounts: list(namespacedName),
     ipBlocks: list(block),
     notIpBlocks: list(block),
+    remoteIpBlocks: list(block),
+    notRemoteIpBlocks: list(block),
   },
   notAllEmpty('source'),
+);
+
+/** As Istio's own validation: a condition without a value is a mistake. */
+const policyCondition = closed(
+  { key: oneOf('connection.sni', 'remote.ip'), values: list(text), notValues: list(text) },
+  (value, at) => {
+    const condition = value as { key: string; values: readonly string[]; notValues: readonly string[] };
+    if (condition.values.length + condition.notValues.length === 0) {
+      return `${at}: has neither values nor notValues: add one`;
+    }
+    if (condition.key !== 'remote.ip') return null;
+    return list(block)(condition.values, `${at}.values`) ?? list(block)(condition.notValues, `${at}.notValues`);
+  },
 );
 
 const policyOperation = closed(
@@ -327,8 +362,25 @@ const CHECKS: Readonly<Record<MeshKind, Check>> = {
     namespace: name,
     name,
     createdMs: integer(0, Number.MAX_SAFE_INTEGER),
-    parents: list(closed({ namespace: name, name, port: orNull(port) })),
+    parents: routeParents,
     rules: list(routeRule),
+  }),
+  tlsRoute: closed({
+    kind: text,
+    namespace: name,
+    name,
+    createdMs: integer(0, Number.MAX_SAFE_INTEGER),
+    parents: routeParents,
+    hostnames: list(hostname),
+    backends: streamBackends,
+  }),
+  tcpRoute: closed({
+    kind: text,
+    namespace: name,
+    name,
+    createdMs: integer(0, Number.MAX_SAFE_INTEGER),
+    parents: routeParents,
+    backends: streamBackends,
   }),
   authorizationPolicy: closed(
     {
@@ -339,7 +391,7 @@ const CHECKS: Readonly<Record<MeshKind, Check>> = {
       meshWide: flag,
       selector: orNull(record(anyText)),
       targetServices: list(namespacedName),
-      rules: list(closed({ from: list(policySource), to: list(policyOperation) })),
+      rules: list(closed({ from: list(policySource), to: list(policyOperation), when: list(policyCondition) })),
     },
     policyScope,
   ),

@@ -146,7 +146,7 @@ export class WorkloadTable {
     const agreed: PortProtocol = declared.every((target) => target.protocol === first.protocol)
       ? first.protocol
       : 'detect';
-    return { cluster: first.cluster, routes: null, protocol: agreed };
+    return { cluster: first.cluster, routes: null, streams: null, protocol: agreed };
   }
 
   #endpoint(entry: WorkloadEntry, address: string, port: number): LiveEndpoint {

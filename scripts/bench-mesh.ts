@@ -115,6 +115,8 @@ function policies(total: number, selecting: number, rulesEach: number): Authoriz
           notServiceAccounts: [],
           ipBlocks: [],
           notIpBlocks: [],
+          remoteIpBlocks: [],
+          notRemoteIpBlocks: [],
         },
       ],
       to: [
@@ -129,6 +131,7 @@ function policies(total: number, selecting: number, rulesEach: number): Authoriz
           notPaths: [],
         },
       ],
+      when: [],
     })),
   }));
 }
@@ -163,6 +166,8 @@ function benchPolicies(total: number, selecting: number): Row[] {
   const facts = {
     identity: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'client' },
     sourceIp: '10.0.0.2',
+    remoteIp: '10.0.0.2',
+    serverName: '',
     destinationIp: '10.0.0.1',
     destinationPort: 8080,
   };

@@ -2,7 +2,7 @@
  * The documents of the admin API, as the agent sends them and the command line reads them. Field names are an interface: they
  * are added to, never renamed. Times are ISO 8601, durations ms, sizes bytes.
  */
-import type { AuthorizationPolicy, HttpRoute, ServicePort } from '../../mesh/model.ts';
+import type { AuthorizationPolicy, HttpRoute, ServicePort, TcpRoute, TlsRoute } from '../../mesh/model.ts';
 import type { AccessLogMode, ConnectionInfo, Labels, LogLevel } from '../ipc/messages.ts';
 
 /** Every answer names its node in this header, so that a client of several agents can tell them apart. */
@@ -85,6 +85,8 @@ export interface StatusDocument {
     readonly workloads: number;
     readonly services: number;
     readonly httpRoutes: number;
+    readonly tlsRoutes: number;
+    readonly tcpRoutes: number;
     readonly authorizationPolicies: number;
   };
   /** When the configuration last changed, and where it is kept for the next start. */
@@ -152,7 +154,7 @@ export interface ServiceDocument {
 }
 
 /** GET /routes: the resource as the agent holds it. */
-export type RouteDocument = Omit<HttpRoute, 'kind'>;
+export type RouteDocument = HttpRoute | TlsRoute | TcpRoute;
 
 /** GET /policies: the resource as the agent holds it, and the pods of this node in its scope. */
 export interface PolicyDocument extends Omit<AuthorizationPolicy, 'kind'> {

@@ -1,7 +1,6 @@
 /** Turns what the agent holds into the documents of api.ts. Pure. */
 import {
   type AuthorizationPolicy,
-  type HttpRoute,
   keyOf,
   type MeshResource,
   principalOf,
@@ -53,7 +52,7 @@ export function serviceDocuments(resources: readonly MeshResource[]): ServiceDoc
   const attached = new Map<string, string[]>();
   for (const resource of resources) {
     if (resource.kind === 'workload') countEndpoint(resource, backing);
-    if (resource.kind !== 'httpRoute') continue;
+    if (!isRoute(resource)) continue;
     for (const parent of resource.parents) {
       const key = `${parent.namespace}/${parent.name}`;
       attached.set(key, [...(attached.get(key) ?? []), keyOf(resource).key]);
@@ -77,8 +76,11 @@ function countEndpoint(workload: Workload, backing: Map<string, { ready: number;
 }
 
 export function routeDocuments(resources: readonly MeshResource[]): RouteDocument[] {
-  const routes = resources.filter((resource): resource is HttpRoute => resource.kind === 'httpRoute');
-  return routes.sort(byName).map(({ kind: _kind, ...route }) => route);
+  return resources.filter(isRoute).sort((a, b) => byName(a, b) || a.kind.localeCompare(b.kind));
+}
+
+function isRoute(resource: MeshResource): resource is RouteDocument {
+  return resource.kind === 'httpRoute' || resource.kind === 'tlsRoute' || resource.kind === 'tcpRoute';
 }
 
 /** @param localUids pods of this node; a policy's `appliesTo` names those in its scope. */

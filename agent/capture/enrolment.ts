@@ -34,6 +34,7 @@ import {
 import { parseExclusions } from './exclusions.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { type PodRecord, PodsStore } from './pods-store.ts';
+import { PROXY_PROTOCOL_PORTS, parseProxyPorts } from '../proxy-protocol/ports.ts';
 import { done, failure, type Result, success } from './result.ts';
 import { SerialWriter } from './serial-writer.ts';
 
@@ -255,6 +256,11 @@ export class Enrolment {
     const annotations = captureAnnotations(identity.value.annotations);
     const exclusions = parseExclusions(annotations, `${namespace}/${name}`);
     if (!exclusions.ok) return exclusions;
+    const proxied = parseProxyPorts(identity.value.annotations);
+    if (!proxied.ok) {
+      const message = `pod ${namespace}/${name}: annotation ${PROXY_PROTOCOL_PORTS}: ${proxied.reason}. Nothing was changed; correct it and recreate the pod.`;
+      return failure('INVALID_ANNOTATION', message);
+    }
     const pod: EnrolledPod = { uid, namespace, name, serviceAccount, addresses: request.ips };
     const entry = await this.#reserve(request, netnsInode, pod, annotations);
     if (!entry.ok) return entry;

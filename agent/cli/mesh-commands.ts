@@ -1,7 +1,7 @@
 /** `weir pods`, `weir services`, `weir routes`, `weir policies`: the mesh as this node's agent holds it. */
 import type { Command } from 'commander';
 import type { Column } from '../../cli/output.ts';
-import type { HeaderMatch, HttpRouteMatch, HttpRouteRule } from '../../mesh/model.ts';
+import type { HeaderMatch, HttpRouteMatch, HttpRouteRule, TcpRoute, TlsRoute } from '../../mesh/model.ts';
 import type { PodDocument, PolicyDocument, RouteDocument, ServiceDocument } from '../admin/api.ts';
 import type { AgentAnswers } from './agent-client.ts';
 import { addCommonOptions, ask, type CommonOptions, describe, type NodeRow, printRows } from './command-options.ts';
@@ -68,7 +68,11 @@ function describeField({ name, type, value }: HeaderMatch): string {
 }
 
 /** `echo-v1:80 90%, echo-v2:80 10%`; a backend that does not resolve is marked. */
-export function describeBackends(rule: HttpRouteRule, namespace: string): string {
+export function describeBackends(
+  rule: HttpRouteRule | TlsRoute | TcpRoute,
+  namespace: string,
+  none = 'none (500)',
+): string {
   const total = rule.backends.reduce((sum, backend) => sum + backend.weight, 0);
   const told = rule.backends.map((backend) => {
     const name = backend.namespace === namespace ? backend.name : `${backend.name}.${backend.namespace}`;
@@ -76,35 +80,46 @@ export function describeBackends(rule: HttpRouteRule, namespace: string): string
       rule.backends.length > 1 ? ` ${total === 0 ? 0 : Math.round((backend.weight * 1000) / total) / 10}%` : '';
     return `${name}:${backend.port}${share}${backend.valid ? '' : ' (invalid)'}`;
   });
-  return told.join(', ') || 'none (500)';
+  return told.join(', ') || none;
 }
 
 interface RuleRow extends NodeRow {
   readonly namespace: string;
   readonly name: string;
+  readonly kind: string;
   readonly parents: string;
   readonly match: string;
   readonly backends: string;
 }
 
 /** A route as rows of its rules and their matches, in the order they are written. */
-function ruleRows(route: RouteDocument & NodeRow): RuleRow[] {
+export function ruleRows(route: RouteDocument & NodeRow): RuleRow[] {
   const parents = route.parents.map(
     (parent) => `${parent.name}.${parent.namespace}${parent.port === null ? '' : `:${parent.port}`}`,
   );
-  return route.rules.map((rule) => ({
-    node: route.node,
-    namespace: route.namespace,
-    name: route.name,
-    parents: shortList(parents, 1),
-    match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeMatch).join(' | '),
-    backends: describeBackends(rule, route.namespace),
-  }));
+  const { node, namespace, name } = route;
+  const common = { node, namespace, name, parents: shortList(parents, 1) };
+  switch (route.kind) {
+    case 'httpRoute':
+      return route.rules.map((rule) => ({
+        ...common,
+        kind: 'http',
+        match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeMatch).join(' | '),
+        backends: describeBackends(rule, namespace),
+      }));
+    case 'tlsRoute': {
+      const match = route.hostnames.length === 0 ? 'any' : shortList(route.hostnames, 2);
+      return [{ ...common, kind: 'tls', match, backends: describeBackends(route, namespace, 'none (reset)') }];
+    }
+    case 'tcpRoute':
+      return [{ ...common, kind: 'tcp', match: 'any', backends: describeBackends(route, namespace, 'none (reset)') }];
+  }
 }
 
 const RULE_COLUMNS: readonly Column<RuleRow>[] = [
   { header: 'namespace', value: (row) => row.namespace },
   { header: 'route', value: (row) => row.name },
+  { header: 'kind', value: (row) => row.kind },
   { header: 'service', value: (row) => row.parents },
   { header: 'match', value: (row) => truncate(row.match, 40) },
   { header: 'backends', value: (row) => truncate(row.backends, 50) },
@@ -178,7 +193,7 @@ export function registerMeshCommands(program: Command): void {
   register(
     program,
     'routes',
-    'the HTTP routes the agent applies, one line per rule',
+    'the routes the agent applies (HTTP, TLS, TCP), one line per rule',
     ['weir routes', 'weir routes -o yaml'],
     routes,
   );

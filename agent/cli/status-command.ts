@@ -24,7 +24,7 @@ const COLUMNS: readonly Column<StatusDocument>[] = [
   { header: 'controller', value: controller },
   { header: 'config', value: (row) => row.controller.version },
   { header: 'services', value: (row) => row.mesh.services, align: 'right' },
-  { header: 'routes', value: (row) => row.mesh.httpRoutes, align: 'right' },
+  { header: 'routes', value: ({ mesh }) => mesh.httpRoutes + mesh.tlsRoutes + mesh.tcpRoutes, align: 'right' },
   { header: 'policies', value: (row) => row.mesh.authorizationPolicies, align: 'right' },
   { header: 'memory', value: memory, align: 'right' },
   { header: 'uptime', value: (row) => formatDuration(row.uptimeMs), align: 'right' },

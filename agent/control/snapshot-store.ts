@@ -131,7 +131,15 @@ export class SnapshotStore {
 
   /** Resources held, per kind. */
   counts(): Record<MeshKind, number> {
-    const counts = { workload: 0, service: 0, httpRoute: 0, authorizationPolicy: 0, meshSettings: 0 };
+    const counts = {
+      workload: 0,
+      service: 0,
+      httpRoute: 0,
+      tlsRoute: 0,
+      tcpRoute: 0,
+      authorizationPolicy: 0,
+      meshSettings: 0,
+    };
     for (const type of this.#types.values()) for (const { resource } of type.values()) counts[resource.kind] += 1;
     return counts;
   }

@@ -131,18 +131,24 @@ export class Http2Stream implements MessageStream {
     const length = left < PAYLOAD_MAX ? left : PAYLOAD_MAX;
     const isEnd = this.#endPending && length === this.pendingBytes;
     const sent = this.session.writeData(this, first, this.#sentOfFirst, length, isEnd);
-    this.pendingBytes -= sent;
-    this.session.release(sent);
-    this.#sentOfFirst += sent;
-    if (sent === left) {
+    if (sent === 0) return;
+    if (!this.closed) this.#sent(sent, left); // with END_STREAM the stream may be over, and nothing of it is left
+    this.handler?.onSent(this, sent);
+  }
+
+  /** So many octets of the first chunk, of which `left` were unsent, are out. */
+  #sent(octets: number, left: number): void {
+    this.pendingBytes -= octets;
+    this.session.release(octets);
+    this.#sentOfFirst += octets;
+    if (octets === left) {
       this.#pending.shift();
       this.#sentOfFirst = 0;
     }
-    if (this.pendingBytes === 0 && this.#trailersPending !== null) {
-      this.session.writeHeaders(this, this.#trailersPending, true);
-      this.#trailersPending = null;
-    }
-    if (sent > 0) this.handler?.onSent(this, sent);
+    const trailers = this.#trailersPending;
+    if (this.pendingBytes > 0 || trailers === null) return;
+    this.#trailersPending = null;
+    this.session.writeHeaders(this, trailers, true);
   }
 
   /** @internal Forgets what waits: the stream is gone. */

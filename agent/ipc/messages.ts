@@ -137,7 +137,7 @@ export interface ConnectionInfo {
   readonly pod: string;
   readonly direction: 'outbound' | 'inbound';
   /** `bypassed`: it does not pass the agent; only addresses and state are known, and `worker` is -1. */
-  readonly protocol: 'http' | 'http2' | 'tcp' | 'undecided' | 'bypassed';
+  readonly protocol: 'http' | 'http2' | 'tcp' | 'tls' | 'undecided' | 'bypassed';
   readonly source: string;
   readonly destination: string;
   readonly service: string | null;

@@ -4,7 +4,7 @@
  */
 import { type SocketAddress, prepareAddress } from '../engine/address.ts';
 import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
-import { pickEndpoint } from '../../mesh/balance.ts';
+import { pickEndpoint, pickWeighted } from '../../mesh/balance.ts';
 import type { PortProtocol, Service, Workload } from '../../mesh/model.ts';
 import { type Endpoint, UNBALANCED_SLOT } from '../../mesh/cluster.ts';
 import type { CompiledPort, Destination } from '../../mesh/destination.ts';
@@ -36,7 +36,10 @@ const POLICY_UNKNOWN: BoundAuthorization = {
 /** Where one request or connection goes: the facts of the chosen peer. */
 export type Choice =
   | { readonly ok: true; readonly peer: PeerFacts }
-  | { readonly ok: false; readonly reason: 'NO_HEALTHY_UPSTREAM' };
+  | { readonly ok: false; readonly reason: 'NO_HEALTHY_UPSTREAM' | 'NO_ROUTE' | 'NO_VALID_BACKEND' };
+
+const NO_ROUTE: Choice = { ok: false, reason: 'NO_ROUTE' };
+const NO_VALID_BACKEND: Choice = { ok: false, reason: 'NO_VALID_BACKEND' };
 
 export class Flow {
   readonly context: WorkerContext;
@@ -45,6 +48,18 @@ export class Flow {
   readonly client: SocketAddress;
   readonly original: SocketAddress;
   readonly openedMs: number;
+  /** What its first octets were: see first-octets.ts. */
+  carries: 'unknown' | 'http' | 'tls' | 'opaque' = 'unknown';
+  /** Of the ClientHello; '' when there is none; null while, or because, that is not known (policy then counts it against). */
+  serverName: string | null = null;
+  /** The address before the proxies in front (PROXY protocol), else the client's. */
+  remoteIp: string;
+  /** The TLSRoute or TCPRoute that chose the peer last. */
+  streamRoute: string | null = null;
+  /** The PROXY header of an inbound connection, which its endpoint expects too. */
+  #preamble: Buffer | null = null;
+  #early: Choice | null = null;
+  #earlyGeneration = -1;
   #destination: Destination;
   #generation: number;
   /** Inbound and passthrough connections have exactly one peer. */
@@ -61,6 +76,7 @@ export class Flow {
     this.pod = pod;
     this.direction = direction;
     this.client = client;
+    this.remoteIp = client.ip;
     this.original = original;
     this.openedMs = context.reactor.nowMs;
     this.#destination = context.mesh.resolve(original.ip, original.port);
@@ -113,12 +129,72 @@ export class Flow {
     const destination = this.destination;
     switch (destination.kind) {
       case 'service':
-        return this.chooseFrom(destination.target.cluster.endpoints);
+        return this.#chooseByPort(destination.target);
       case 'workload':
         return { ok: true, peer: this.peer(destination.endpoint) };
       case 'unknown':
         return { ok: true, peer: this.#passthroughPeer() };
     }
+  }
+
+  /** By the TCPRoutes and TLSRoutes of a Service port, where it has any. */
+  #chooseByPort(target: CompiledPort): Choice {
+    const { streams, cluster } = target;
+    if (streams === null) return this.chooseFrom(cluster.endpoints);
+    const match = streams.match(this.carries === 'tls' ? (this.serverName ?? '') : null);
+    // TLSRoutes say nothing about HTTP on the same port.
+    if (match === null) return this.carries === 'http' ? this.chooseFrom(cluster.endpoints) : NO_ROUTE;
+    this.streamRoute = match.name;
+    const backend = pickWeighted(match.backends, this.context.random);
+    if (backend === null || backend.cluster === null) return NO_VALID_BACKEND;
+    return this.chooseFrom(backend.cluster.endpoints);
+  }
+
+  /** A TLSRoute decides where it goes: nothing can be chosen before the ClientHello is in. */
+  get routedByServerName(): boolean {
+    return this.routed?.streams?.needsServerName === true;
+  }
+
+  /**
+   * Whether its first octets must be waited for because the route or the peer's policy goes by server name. The peer is
+   * chosen for that ahead of time; chooseOnce() stays with it.
+   */
+  needsServerName(): boolean {
+    if (this.routedByServerName) return true;
+    const choice = this.chooseOnce();
+    if (!choice.ok) return false;
+    const { localPod, workload, endpoint } = choice.peer;
+    if (localPod === null || workload === null) return false;
+    return this.context.mesh.authorization(this.#current(workload), endpoint.port).needsServerName;
+  }
+
+  /** choose(), for a connection that is decided once: the same answer until the mesh changes. */
+  chooseOnce(): Choice {
+    const { generation } = this.context.mesh;
+    const early = this.#early;
+    const stands = early?.ok === true && this.#earlyGeneration === generation && early.peer.localPod?.closed !== true;
+    if (stands) return early;
+    const choice = this.choose();
+    this.#early = choice;
+    this.#earlyGeneration = generation;
+    return choice;
+  }
+
+  /**
+   * A PROXY header was read: whom it speaks of counts as the remote address from now on. An inbound connection's endpoint
+   * gets the header first.
+   */
+  proxied(header: Buffer, remoteIp: string | null): void {
+    if (remoteIp !== null) this.remoteIp = remoteIp;
+    if (this.direction !== 'inbound') return;
+    this.#preamble = header;
+    this.#only = null;
+    this.#early = null;
+  }
+
+  /** The PROXY header that each connection to the endpoint begins with; null: none. */
+  get preamble(): Buffer | null {
+    return this.#preamble;
   }
 
   chooseFrom(endpoints: readonly Endpoint[]): Choice {
@@ -138,12 +214,19 @@ export class Flow {
 
   /** The destination's inbound policy for this source, or null when it is not enforced here or there is none. Hot. */
   authorization(peer: PeerFacts): BoundAuthorization | null {
-    if (peer.boundGeneration === this.context.mesh.generation && peer.boundClientIp === this.client.ip) {
+    if (
+      peer.boundGeneration === this.context.mesh.generation &&
+      peer.boundClientIp === this.client.ip &&
+      peer.boundRemoteIp === this.remoteIp &&
+      (!peer.boundByName || peer.boundServerName === this.serverName)
+    ) {
       return peer.bound;
     }
     peer.bound = this.#bind(peer);
     peer.boundGeneration = this.context.mesh.generation;
     peer.boundClientIp = this.client.ip;
+    peer.boundRemoteIp = this.remoteIp;
+    peer.boundServerName = this.serverName;
     return peer.bound;
   }
 
@@ -163,13 +246,17 @@ export class Flow {
   }
 
   #bind(peer: PeerFacts): BoundAuthorization | null {
+    peer.boundByName = false;
     if (peer.localPod === null) return null;
     if (peer.workload === null) return POLICY_UNKNOWN;
     const authorization = this.context.mesh.authorization(this.#current(peer.workload), peer.endpoint.port);
     if (authorization.isEmpty) return null;
+    peer.boundByName = authorization.needsServerName;
     return authorization.bind({
       identity: this.direction === 'outbound' ? this.pod.identity : null,
       sourceIp: this.client.ip,
+      remoteIp: this.remoteIp,
+      serverName: this.serverName,
       destinationIp: peer.endpoint.address,
       destinationPort: peer.endpoint.port,
     });
@@ -200,8 +287,8 @@ export class Flow {
     const source = localPod !== null && localPod !== this.pod ? this.pod.source(target.family) : null;
     const plan: DialPlan =
       localPod !== null && source !== null
-        ? { namespace: localPod.namespace, transparent: true, source, target }
-        : { namespace: this.pod.namespace, transparent: false, source: null, target };
+        ? { namespace: localPod.namespace, transparent: true, source, target, preamble: null }
+        : { namespace: this.pod.namespace, transparent: false, source: null, target, preamble: null };
     return new PeerFacts(endpoint, endpoint.workload, plan, localPod);
   }
 
@@ -213,6 +300,7 @@ export class Flow {
       transparent: true,
       source: this.context.addresses.get(this.client.ip, 0),
       target: this.context.addresses.get(this.original.ip, this.original.port),
+      preamble: this.#preamble,
     };
     this.#only = new PeerFacts(unbalanced(this.original, workload), workload, plan, this.pod);
     return this.#only;
@@ -225,6 +313,7 @@ export class Flow {
       transparent: false,
       source: null,
       target: this.context.addresses.get(this.original.ip, this.original.port),
+      preamble: null,
     };
     this.#only = new PeerFacts(unbalanced(this.original, null), null, plan, null);
     return this.#only;

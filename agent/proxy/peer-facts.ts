@@ -13,10 +13,14 @@ export class PeerFacts {
   readonly plan: DialPlan;
   /** The destination when it is captured on this node: its inbound policy is decided here (single pass). */
   readonly localPod: Pod | null;
-  /** The bound policy, valid for one mesh generation and one client address. */
+  /** The bound policy, valid for one mesh generation and these facts of a connection. */
   bound: BoundAuthorization | null = null;
   boundGeneration = -1;
   boundClientIp = '';
+  boundRemoteIp = '';
+  /** Policy goes by server name: then `boundServerName` counts too. */
+  boundByName = false;
+  boundServerName: string | null = null;
   /** Counters for the service it was last reached through. */
   series: PairSeries | null = null;
   seriesService: Service | null = null;

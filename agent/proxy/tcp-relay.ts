@@ -87,7 +87,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
    * @param prefix octets read from the client so far.
    */
   static start(context: WorkerContext, flow: Flow, fd: number, prefix: Buffer | null, open: OpenUpstream | null): void {
-    const choice = open === null ? flow.choose() : ({ ok: true, peer: open.peer } as const);
+    const choice = open === null ? flow.chooseOnce() : ({ ok: true, peer: open.peer } as const);
     if (!choice.ok) {
       refuse(flow, fd, open, null, choice.reason, null);
       return;
@@ -362,7 +362,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
 
   describe(nowMs: number): ConnectionInfo {
     return connectionInfo(this.#flow, nowMs, {
-      protocol: 'tcp',
+      protocol: this.#flow.carries === 'tls' ? 'tls' : 'tcp',
       peer: this.#peer,
       state: this.#connected ? 'relaying' : 'connecting',
       idleMs: nowMs - this.#lastActiveMs,
@@ -405,10 +405,10 @@ function logConnection(
   if (!accessLog.wants(reason !== null)) return;
   accessLog.write({
     ...accessFields(flow, peer),
-    protocol: 'tcp',
-    route: null,
+    protocol: flow.carries === 'tls' ? 'tls' : 'tcp',
+    route: flow.streamRoute,
     method: null,
-    host: null,
+    host: flow.serverName === '' ? null : flow.serverName,
     path: null,
     status: 0,
     reason,

@@ -129,6 +129,8 @@ export class AgentView implements AdminView, MetricsSource {
         workloads: hub.state.list('workload').length,
         services: hub.state.list('service').length,
         httpRoutes: hub.state.list('httpRoute').length,
+        tlsRoutes: hub.state.list('tlsRoute').length,
+        tcpRoutes: hub.state.list('tcpRoute').length,
         authorizationPolicies: hub.state.list('authorizationPolicy').length,
       },
       snapshot: this.#snapshot(),
@@ -160,7 +162,7 @@ export class AgentView implements AdminView, MetricsSource {
   }
 
   routes(): readonly RouteDocument[] {
-    return routeDocuments(this.#parts.hub.state.list('httpRoute'));
+    return routeDocuments(this.#parts.hub.resources());
   }
 
   policies(): readonly PolicyDocument[] {
@@ -263,6 +265,8 @@ export class AgentView implements AdminView, MetricsSource {
         workload: hub.state.list('workload').length,
         service: hub.state.list('service').length,
         httpRoute: hub.state.list('httpRoute').length,
+        tlsRoute: hub.state.list('tlsRoute').length,
+        tcpRoute: hub.state.list('tcpRoute').length,
         authorizationPolicy: hub.state.list('authorizationPolicy').length,
       },
       bounds: this.#ownBounds(),

@@ -13,7 +13,15 @@ import { encodeFrame } from '../ipc/frame.ts';
 import type { WorkloadSource } from './pod-identity.ts';
 import type { PoolMember, WorkerLink } from './pool-member.ts';
 
-const MESH_KINDS: readonly MeshKind[] = ['workload', 'service', 'httpRoute', 'authorizationPolicy', 'meshSettings'];
+const MESH_KINDS: readonly MeshKind[] = [
+  'workload',
+  'service',
+  'httpRoute',
+  'tlsRoute',
+  'tcpRoute',
+  'authorizationPolicy',
+  'meshSettings',
+];
 
 export type ApplyResult =
   | { readonly ok: true }

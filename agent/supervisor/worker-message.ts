@@ -106,7 +106,7 @@ const connection = shape({
   worker: whole,
   pod: text,
   direction: oneOf('outbound', 'inbound'),
-  protocol: oneOf('http', 'tcp', 'undecided'),
+  protocol: oneOf('http', 'tcp', 'tls', 'undecided'),
   source: text,
   destination: text,
   service: textOrNull,

@@ -10,7 +10,7 @@ import type { BoundCounters } from './bounds.ts';
 
 export interface AccessRecord {
   readonly direction: 'outbound' | 'inbound';
-  readonly protocol: 'http' | 'tcp';
+  readonly protocol: 'http' | 'tcp' | 'tls';
   readonly sourcePod: string | null;
   readonly source: string;
   readonly destination: string;
@@ -19,6 +19,7 @@ export interface AccessRecord {
   readonly service: string | null;
   readonly route: string | null;
   readonly method: string | null;
+  /** HTTP: the request's host. TLS: the server name. */
   readonly host: string | null;
   readonly path: string | null;
   /** HTTP status; 0 for a TCP connection. */

@@ -36,4 +36,6 @@ export interface DialPlan {
   readonly transparent: boolean;
   readonly source: PreparedAddress | null;
   readonly target: PreparedAddress;
+  /** Octets that each new connection begins with (the PROXY header its client sent); such connections are never pooled. */
+  readonly preamble: Buffer | null;
 }

@@ -100,6 +100,11 @@ export class FrameOutput implements FrameSink {
     return at;
   }
 
+  /** Octets that come before the first frame. */
+  begin(octets: Buffer): void {
+    if (this.#outbox.holdKept(octets) < 0) this.#break();
+  }
+
   hold(octets: number): boolean {
     return this.#usage.hold(octets);
   }

@@ -134,6 +134,10 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
     }
     this.fd = fd;
     this.#usage.dialStarted();
+    if (this.plan.preamble !== null && this.#outbox.holdKept(this.plan.preamble) < 0) {
+      this.close();
+      return -ENOBUFS;
+    }
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
     return 0;
   }

@@ -71,6 +71,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     this.fd = fd;
     this.#usage.dialStarted();
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
+    if (this.#plan.preamble !== null) this.#output.begin(this.#plan.preamble);
     this.session.start();
     return 0;
   }

@@ -45,6 +45,15 @@ export class Outbox {
     return length > 0 ? this.#queue(from, offset, length) : 0;
   }
 
+  /** As hold(), of octets that are kept: not copied, never changed afterwards. */
+  holdKept(octets: Buffer): number {
+    if (octets.length === 0) return 0;
+    if (!this.#usage.hold(octets.length)) return -ENOBUFS;
+    this.#chunks.push(octets);
+    this.queuedBytes += octets.length;
+    return 0;
+  }
+
   #queue(from: PinnedBuffer, offset: number, length: number): number {
     if (!this.#usage.hold(length)) return -ENOBUFS;
     const copy = Buffer.allocUnsafeSlow(length);

@@ -4,9 +4,10 @@
  * policy with a condition left out permits more than its author wrote.
  */
 import { parseCidr } from '../../mesh/ip.ts';
-import type { PolicyOperation, PolicyRule, PolicySource } from '../../mesh/model.ts';
+import type { PolicyCondition, PolicyOperation, PolicyRule, PolicySource } from '../../mesh/model.ts';
 import { compilePathTemplate, isPathTemplate } from '../../mesh/path-template.ts';
 import type { FieldPath } from '../finding.ts';
+import { closestWord } from './did-you-mean.ts';
 import { readMetadata } from './metadata.ts';
 import { LABEL_KEY, LABEL_NAME, LABEL_VALUE, OBJECT_NAME } from './names.ts';
 import { type ListItem, type ObjectReader, quote } from './object-reader.ts';
@@ -129,9 +130,65 @@ function readTarget(reference: ObjectReader, namespace: string): Target | null {
 function readRule(rule: ObjectReader, namespace: string): PolicyRule {
   const from = readClauses(rule, 'from', 'source').map((source) => readSource(source, namespace));
   const to = readClauses(rule, 'to', 'operation').map(readOperation);
-  rule.unsupported('when');
+  const when = readPair(rule, 'when')
+    .flatMap((item) => rule.over(item.value, item.path) ?? [])
+    .flatMap((condition) => readCondition(condition) ?? []);
   rule.finish();
-  return { from, to };
+  return { from, to, when };
+}
+
+/** Istio's condition keys. Another is a mistake, one that weir cannot judge yet refuses the policy. */
+const CONDITION_KEYS = [
+  'connection.sni',
+  'remote.ip',
+  'source.ip',
+  'source.namespace',
+  'source.principal',
+  'source.serviceAccount',
+  'request.auth.principal',
+  'request.auth.audiences',
+  'request.auth.presenter',
+  'destination.ip',
+  'destination.port',
+];
+
+function readCondition(condition: ObjectReader): PolicyCondition | null {
+  const key = condition.requiredText('key');
+  const values = readTexts(condition, 'values');
+  const notValues = readTexts(condition, 'notValues');
+  condition.finish();
+  if (!condition.has('values') && !condition.has('notValues')) {
+    condition.missing('values', 'add values or notValues');
+  }
+  if (key === null) return null;
+  if (key === 'remote.ip') {
+    checkBlocks(condition, 'values', values);
+    checkBlocks(condition, 'notValues', notValues);
+    warnOfForwarded(condition, 'key');
+  } else if (key !== 'connection.sni') {
+    const known = CONDITION_KEYS.includes(key) || /^(request\.headers|request\.auth\.claims)\[/.test(key);
+    const close = closestWord(key, CONDITION_KEYS);
+    const reason = known ? `the condition ${key} is not supported by weir yet` : `is ${quote(key)}`;
+    const remedy = known
+      ? 'remove it; until then the policy is not applied'
+      : close === null
+        ? `write one of ${CONDITION_KEYS.join(', ')}`
+        : `did you mean ${close}?`;
+    condition.problems.error(known ? 'UNSUPPORTED' : 'INVALID_VALUE', condition.at('key'), reason, remedy);
+    return null;
+  }
+  return { key, values, notValues };
+}
+
+/** Istio also takes the remote address from X-Forwarded-For. */
+function warnOfForwarded(reader: ObjectReader, field: string): void {
+  const reason = 'knows the address of a PROXY protocol header, else the peer: X-Forwarded-For is not looked at yet';
+  reader.problems.warning(
+    'UNSUPPORTED',
+    reader.at(field),
+    reason,
+    'do not rely on it behind a proxy that sends only that',
+  );
 }
 
 /** `from: [{source: …}]` and `to: [{operation: …}]`: each level must say something. */
@@ -176,10 +233,11 @@ function readSource(source: ObjectReader, namespace: string): PolicySource {
     notServiceAccounts: readServiceAccounts(source, 'notServiceAccounts', namespace),
     ipBlocks: readBlocks(source, 'ipBlocks'),
     notIpBlocks: readBlocks(source, 'notIpBlocks'),
+    remoteIpBlocks: readBlocks(source, 'remoteIpBlocks'),
+    notRemoteIpBlocks: readBlocks(source, 'notRemoteIpBlocks'),
   };
-  for (const field of ['requestPrincipals', 'notRequestPrincipals', 'remoteIpBlocks', 'notRemoteIpBlocks']) {
-    source.unsupported(field);
-  }
+  for (const field of ['remoteIpBlocks', 'notRemoteIpBlocks']) if (source.has(field)) warnOfForwarded(source, field);
+  for (const field of ['requestPrincipals', 'notRequestPrincipals']) source.unsupported(field);
   source.finish();
   return result;
 }
@@ -242,12 +300,16 @@ function readServiceAccounts(source: ObjectReader, field: string, namespace: str
 
 function readBlocks(source: ObjectReader, field: string): string[] {
   const blocks = readTexts(source, field);
+  checkBlocks(source, field, blocks);
+  return blocks;
+}
+
+function checkBlocks(reader: ObjectReader, field: string, blocks: readonly string[]): void {
   for (const [index, block] of blocks.entries()) {
     if (parseCidr(block) !== null) continue;
     const remedy = 'write an address or a block such as 10.1.0.0/16';
-    source.problems.error('INVALID_VALUE', [...source.at(field), index], `is ${quote(block)}`, remedy);
+    reader.problems.error('INVALID_VALUE', [...reader.at(field), index], `is ${quote(block)}`, remedy);
   }
-  return blocks;
 }
 
 /** Istio's ports are text: `"80"`. */

@@ -1,5 +1,5 @@
 /** Which kinds the controller knows, and how a document becomes an object of one of them. */
-import { keyOf } from '../../mesh/model.ts';
+import { keyOf, type MeshResource } from '../../mesh/model.ts';
 import { validateResource } from '../../mesh/validate.ts';
 import { decodeResource, encodeResource, typeUrlOf, wireNameOf } from '../../mesh/wire/resource.ts';
 import type { FieldPath, Finding } from '../finding.ts';
@@ -15,6 +15,7 @@ import { isMapping, ObjectReader, Problems, type ReaderOptions } from './object-
 import { type AcceptedObject, type ObjectKey, type ObjectOrigin, objectKey } from './objects.ts';
 import { readPod } from './pod.ts';
 import { readService } from './service.ts';
+import { readStreamRoute } from './stream-route.ts';
 
 interface KnownKind {
   readonly group: string;
@@ -37,6 +38,13 @@ const KINDS: Readonly<Record<string, KnownKind>> = {
   Deployment: { group: 'apps', versions: ['v1'], use: 'ignored', options: lenient },
   ReplicaSet: { group: 'apps', versions: ['v1'], use: 'ignored', options: lenient },
   HTTPRoute: { group: 'gateway.networking.k8s.io', versions: ['v1', 'v1beta1'], use: 'mesh', options: strict },
+  TLSRoute: {
+    group: 'gateway.networking.k8s.io',
+    versions: ['v1', 'v1alpha3', 'v1alpha2'],
+    use: 'mesh',
+    options: strict,
+  },
+  TCPRoute: { group: 'gateway.networking.k8s.io', versions: ['v1', 'v1alpha2'], use: 'mesh', options: strict },
   AuthorizationPolicy: { group: 'security.istio.io', versions: ['v1', 'v1beta1'], use: 'mesh', options: strict },
 };
 
@@ -167,6 +175,9 @@ function readKind(candidate: Candidate, reader: ObjectReader, context: ReadConte
       return readService(reader);
     case 'HTTPRoute':
       return readHttpRoute(reader, candidate.origin);
+    case 'TLSRoute':
+    case 'TCPRoute':
+      return readStreamRoute(candidate.kind, reader, candidate.origin);
     case 'AuthorizationPolicy':
       return readAuthorizationPolicy(reader, candidate.origin, context.rootNamespace);
     case 'ConfigMap':
@@ -187,8 +198,7 @@ function readBare(kind: 'Namespace' | 'ServiceAccount', reader: ObjectReader): A
  * of the model's routes and policies are those of the API but for the wrappers left out.
  */
 function checkForAgents(object: AcceptedObject | null, problems: Problems): void {
-  const resource =
-    object?.kind === 'HTTPRoute' ? object.route : object?.kind === 'AuthorizationPolicy' ? object.policy : null;
+  const resource = decidingResource(object);
   if (resource === null) return;
   const text = validateResource(resource);
   if (text === null) {
@@ -214,6 +224,20 @@ function checkForAgents(object: AcceptedObject | null, problems: Problems): void
     reason,
     parts?.[3] ?? `correct it; agents would refuse ${keyOf(resource).kind} as it is`,
   );
+}
+
+/** Routes and policies: what agents judge as strictly as the controller does. */
+function decidingResource(object: AcceptedObject | null): MeshResource | null {
+  switch (object?.kind) {
+    case 'HTTPRoute':
+    case 'TLSRoute':
+    case 'TCPRoute':
+      return object.route;
+    case 'AuthorizationPolicy':
+      return object.policy;
+    default:
+      return null;
+  }
 }
 
 function modelPath(text: string): (string | number)[] {

@@ -2,18 +2,30 @@
  * Accepted objects → mesh resources: joins pods with the Services that select them, and routes with the Services they
  * name. Works on what changed and gives what a translation of everything would give (a property the tests hold it to).
  */
-import type { HttpRouteBackend, MeshResource, ResourceKey, Service, TargetPort, Workload } from '../../mesh/model.ts';
+import type {
+  HttpRouteParent,
+  MeshResource,
+  ResourceKey,
+  Service,
+  StreamBackend,
+  TargetPort,
+  Workload,
+} from '../../mesh/model.ts';
 import { keyOf } from '../../mesh/model.ts';
 import { compareText, type FieldPath, type Finding, formatFieldPath } from '../finding.ts';
 import type { ObjectChange } from './object-store.ts';
 import {
+  type BackendReference,
   type HttpRouteObject,
   type ObjectOrigin,
   objectKey,
   type PodObject,
   type PolicyObject,
   type ServiceObject,
+  type StreamRouteObject,
 } from './objects.ts';
+
+type RouteObject = HttpRouteObject | StreamRouteObject;
 
 /** What a round of linking changed. */
 export interface LinkResult {
@@ -25,7 +37,8 @@ export interface LinkResult {
 export class MeshLinker {
   readonly #pods = new Map<string, Map<string, PodObject>>();
   readonly #services = new Map<string, Map<string, ServiceObject>>();
-  readonly #routes = new Map<string, HttpRouteObject>();
+  /** By kind and name. */
+  readonly #routes = new Map<string, RouteObject>();
   readonly #policies = new Map<string, PolicyObject>();
   /** uid → names (`namespace/name`) of the pods that claim it: one in a cluster, but files may say anything. */
   readonly #uids = new Map<string, Set<string>>();
@@ -56,7 +69,7 @@ export class MeshLinker {
       for (const pod of this.#pods.get(namespace)?.values() ?? []) dirtyUids.add(pod.uid);
     }
     for (const uid of dirtyUids) this.#linkUid(uid, upserts, removals);
-    const changedRoutes = changes.flatMap(({ after }) => (after?.kind === 'HTTPRoute' ? [after] : []));
+    const changedRoutes = changes.flatMap(({ after }) => (isRoute(after) ? [after] : []));
     for (const route of servicesChanged ? this.#routes.values() : changedRoutes) upserts.push(this.#linkRoute(route));
     for (const policy of servicesChanged ? this.#policies.values() : []) this.#checkPolicy(policy);
     return { upserts, removals };
@@ -162,10 +175,11 @@ export class MeshLinker {
   }
 
   #changeRoute(before: ObjectChange['before'], after: ObjectChange['after'], removals: ResourceKey[]): void {
-    if (after?.kind === 'HTTPRoute') this.#routes.set(`${after.namespace}/${after.name}`, after);
-    else if (before?.kind === 'HTTPRoute') {
-      this.#routes.delete(`${before.namespace}/${before.name}`);
-      this.#findings.delete(objectKey('HTTPRoute', before.namespace, before.name));
+    if (isRoute(after)) this.#routes.set(objectKey(after.kind, after.namespace, after.name), after);
+    else if (isRoute(before)) {
+      const key = objectKey(before.kind, before.namespace, before.name);
+      this.#routes.delete(key);
+      this.#findings.delete(key);
       removals.push(keyOf(before.route));
     }
   }
@@ -187,12 +201,33 @@ export class MeshLinker {
     }
   }
 
-  /** Resolves the references of a route; a broken one keeps its weight and answers 500 (Gateway API). */
-  #linkRoute(object: HttpRouteObject): MeshResource {
+  /** Resolves the references of a route; a broken one keeps its weight and is answered with 500, or reset (Gateway API). */
+  #linkRoute(object: RouteObject): MeshResource {
     const found: Finding[] = [];
     const report = findingsOf(object, found);
-    const { route } = object;
-    for (const [index, parent] of route.parents.entries()) {
+    this.#checkParents(object, report);
+    const link = <B extends StreamBackend>(backend: B, reference: BackendReference | undefined): B => {
+      const problem = this.#backendProblem(object, backend, reference?.foreignKind ?? null);
+      if (problem !== null) report(reference?.path ?? [], problem.code, problem.reason, problem.remedy);
+      return { ...backend, valid: problem === null };
+    };
+    const linked =
+      object.kind === 'HTTPRoute'
+        ? {
+            ...object.route,
+            rules: object.route.rules.map((rule, at) => ({
+              ...rule,
+              backends: rule.backends.map((backend, index) => link(backend, object.backends[at]?.[index])),
+            })),
+          }
+        : { ...object.route, backends: object.route.backends.map((backend, at) => link(backend, object.backends[at])) };
+    this.#setFindings(objectKey(object.kind, object.namespace, object.name), found);
+    return linked;
+  }
+
+  #checkParents(object: RouteObject, report: Report): void {
+    const parents: readonly HttpRouteParent[] = object.route.parents;
+    for (const [index, parent] of parents.entries()) {
       const path = object.parentPaths[index] ?? [];
       const service = this.#services.get(parent.namespace)?.get(parent.name);
       if (service === undefined) {
@@ -212,25 +247,17 @@ export class MeshLinker {
         );
       }
     }
-    const rules = route.rules.map((rule, ruleIndex) => ({
-      ...rule,
-      backends: rule.backends.map((backend, index) => {
-        const reference = object.backends[ruleIndex]?.[index];
-        const problem = this.#backendProblem(object, backend, reference?.foreignKind ?? null);
-        if (problem !== null) report(reference?.path ?? [], problem.code, problem.reason, problem.remedy);
-        return { ...backend, valid: problem === null };
-      }),
-    }));
-    this.#setFindings(objectKey('HTTPRoute', object.namespace, object.name), found);
-    return { ...route, rules };
   }
 
   #backendProblem(
-    object: HttpRouteObject,
-    backend: HttpRouteBackend,
+    object: RouteObject,
+    backend: StreamBackend,
     foreignKind: string | null,
   ): Pick<Finding, 'code' | 'reason' | 'remedy'> | null {
-    const share = 'until then its share of the requests is answered with 500';
+    const share =
+      object.kind === 'HTTPRoute'
+        ? 'until then its share of the requests is answered with 500'
+        : 'until then its share of the connections is reset';
     const { namespace, name, port } = backend;
     if (foreignKind !== null) {
       return {
@@ -239,7 +266,8 @@ export class MeshLinker {
         remedy: `write a Service; ${share}`,
       };
     }
-    const isParent = object.route.parents.some((parent) => parent.namespace === namespace && parent.name === name);
+    const parents: readonly HttpRouteParent[] = object.route.parents;
+    const isParent = parents.some((parent) => parent.namespace === namespace && parent.name === name);
     if (namespace !== object.namespace && !isParent) {
       const reason = `the backend is in the namespace ${namespace} and ReferenceGrant is not supported by weir yet`;
       return { code: 'REFERENCE_NOT_PERMITTED', reason, remedy: `use a Service of ${object.namespace}; ${share}` };
@@ -280,7 +308,11 @@ export class MeshLinker {
 
 type Report = (path: FieldPath, code: Finding['code'], reason: string, remedy: string) => void;
 
-function findingsOf(object: HttpRouteObject | PolicyObject, into: Finding[]): Report {
+function isRoute(object: ObjectChange['after']): object is RouteObject {
+  return object?.kind === 'HTTPRoute' || object?.kind === 'TLSRoute' || object?.kind === 'TCPRoute';
+}
+
+function findingsOf(object: RouteObject | PolicyObject, into: Finding[]): Report {
   const origin: ObjectOrigin = object.origin;
   const key = objectKey(object.kind, object.namespace, object.name);
   return (path, code, reason, remedy) => {

@@ -11,6 +11,11 @@ export const OBJECT_NAME: TextRule = {
   pattern: /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/,
   description: 'lower-case letters, digits, "-" and ".", at most 253, beginning and ending with a letter or digit',
 };
+/** Gateway API Hostname: RFC 1123 in lower case, `*.` before it for all names below. */
+export const HOSTNAME: TextRule = {
+  pattern: /^(\*\.)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/,
+  description: 'a host name in lower case such as a.example.com, or *.example.com for all names below it',
+};
 /** IANA service name (RFC 6335): named ports. */
 export const PORT_NAME: TextRule = {
   pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,

@@ -2,7 +2,15 @@
  * Accepted objects: what the controller keeps of a Kubernetes object once it is valid in itself. References to other
  * objects are not resolved here; the linker does that, because the other objects change on their own.
  */
-import type { AuthorizationPolicy, HttpRoute, Ip, MeshSettings, PortProtocol } from '../../mesh/model.ts';
+import type {
+  AuthorizationPolicy,
+  HttpRoute,
+  Ip,
+  MeshSettings,
+  PortProtocol,
+  TcpRoute,
+  TlsRoute,
+} from '../../mesh/model.ts';
 import type { FieldPath, SourcePosition } from '../finding.ts';
 
 /** Where the fields of an object stand, for findings that come up when it is linked. */
@@ -66,9 +74,21 @@ export interface HttpRouteObject {
   readonly origin: ObjectOrigin;
 }
 
+export interface StreamRouteObject {
+  readonly kind: 'TLSRoute' | 'TCPRoute';
+  readonly namespace: string;
+  readonly name: string;
+  /** Backends are all marked valid; the linker decides. */
+  readonly route: TlsRoute | TcpRoute;
+  /** By backend, as in HttpRouteObject. */
+  readonly backends: readonly BackendReference[];
+  readonly parentPaths: readonly FieldPath[];
+  readonly origin: ObjectOrigin;
+}
+
 export interface BackendReference {
   readonly path: FieldPath;
-  /** Not a Service: its share is answered with 500, whatever exists. */
+  /** Not a Service: its share is answered with 500 (HTTP) or reset, whatever exists. */
   readonly foreignKind: string | null;
 }
 
@@ -96,7 +116,14 @@ export interface BareObject {
   readonly name: string;
 }
 
-export type AcceptedObject = PodObject | ServiceObject | HttpRouteObject | PolicyObject | MeshConfigObject | BareObject;
+export type AcceptedObject =
+  | PodObject
+  | ServiceObject
+  | HttpRouteObject
+  | StreamRouteObject
+  | PolicyObject
+  | MeshConfigObject
+  | BareObject;
 
 /** `Kind namespace/name`, or `Kind name` for what has no namespace. */
 export type ObjectKey = string;

@@ -1,5 +1,5 @@
 /** weir.mesh.v1.AuthorizationPolicy: the model's AuthorizationPolicy on the wire. */
-import type { AuthorizationPolicy, PolicyOperation, PolicySource } from '../model.ts';
+import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../model.ts';
 import { sorted, type WireCheck, type WireMessage } from './check.ts';
 import { authorizationPolicyType } from './schema-root.ts';
 
@@ -13,9 +13,15 @@ export function encodeAuthorizationPolicy(policy: AuthorizationPolicy): Uint8Arr
       meshWide: policy.meshWide,
       ...(policy.selector === null ? {} : { selector: { matchLabels: sorted(policy.selector) } }),
       targetServices: policy.targetServices,
-      rules: policy.rules,
+      rules: policy.rules.map((rule) => ({ ...rule, when: rule.when.map(wireCondition) })),
     })
     .finish();
+}
+
+const CONDITION_KEYS = { 'connection.sni': 1, 'remote.ip': 2 } as const;
+
+function wireCondition({ key, values, notValues }: PolicyCondition): WireMessage {
+  return { key: CONDITION_KEYS[key], values, notValues };
 }
 
 /** Reads a decoded weir.mesh.v1.AuthorizationPolicy; what is wrong with it goes to `check`. */
@@ -38,6 +44,9 @@ export function readAuthorizationPolicy(wire: WireMessage, check: WireCheck): Au
         to: check.list(rule['to'], `${field}.to`, (operation, at) =>
           readOperation(check.message(operation, at), at, check),
         ),
+        when: check.list(rule['when'], `${field}.when`, (condition, at) =>
+          readCondition(check.message(condition, at), at, check),
+        ),
       };
     }),
   };
@@ -59,6 +68,16 @@ function readSource(wire: WireMessage, field: string, check: WireCheck): PolicyS
     notServiceAccounts: texts('notServiceAccounts', 'not_service_accounts'),
     ipBlocks: texts('ipBlocks', 'ip_blocks'),
     notIpBlocks: texts('notIpBlocks', 'not_ip_blocks'),
+    remoteIpBlocks: texts('remoteIpBlocks', 'remote_ip_blocks'),
+    notRemoteIpBlocks: texts('notRemoteIpBlocks', 'not_remote_ip_blocks'),
+  };
+}
+
+function readCondition(wire: WireMessage, field: string, check: WireCheck): PolicyCondition {
+  return {
+    key: check.choice(wire['key'], `${field}.key`, { 1: 'connection.sni', 2: 'remote.ip' }),
+    values: readTexts(wire['values'], `${field}.values`, check, /./),
+    notValues: readTexts(wire['notValues'], `${field}.not_values`, check, /./),
   };
 }
 

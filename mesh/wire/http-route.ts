@@ -5,6 +5,7 @@ import type {
   HttpRoute,
   HttpRouteBackend,
   HttpRouteMatch,
+  HttpRouteParent,
   HttpRouteRule,
   NameValue,
   PathMatch,
@@ -29,7 +30,7 @@ export function encodeHttpRoute(route: HttpRoute): Uint8Array {
       namespace: route.namespace,
       name: route.name,
       createdMs: route.createdMs,
-      parents: route.parents.map((parent) => ({ ...parent, port: parent.port ?? 0 })),
+      parents: wireParents(route.parents),
       rules: route.rules.map((rule) => ({
         name: rule.name ?? '',
         matches: rule.matches.map(wireMatch),
@@ -38,6 +39,24 @@ export function encodeHttpRoute(route: HttpRoute): Uint8Array {
       })),
     })
     .finish();
+}
+
+/** Parents of a route of any kind on the wire. */
+export function wireParents(parents: readonly HttpRouteParent[]): readonly WireMessage[] {
+  return parents.map((parent) => ({ ...parent, port: parent.port ?? 0 }));
+}
+
+/** The field `parents` of a decoded route of any kind. */
+export function readParents(wire: WireMessage, check: WireCheck): HttpRouteParent[] {
+  return check.list(wire['parents'], 'parents', (item, field) => {
+    const parent = check.message(item, field);
+    const port = check.integer(parent['port'], `${field}.port`, 0, 65_535);
+    return {
+      namespace: check.namespace(parent['namespace'], `${field}.namespace`),
+      name: check.objectName(parent['name'], `${field}.name`),
+      port: port === 0 ? null : port,
+    };
+  });
 }
 
 function wireMatch(match: HttpRouteMatch): WireMessage {
@@ -64,15 +83,7 @@ export function readHttpRoute(wire: WireMessage, check: WireCheck): HttpRoute {
     namespace: check.namespace(wire['namespace'], 'namespace'),
     name: check.objectName(wire['name'], 'name'),
     createdMs: check.integer(wire['createdMs'], 'created_ms', 0, Number.MAX_SAFE_INTEGER),
-    parents: check.list(wire['parents'], 'parents', (item, field) => {
-      const parent = check.message(item, field);
-      const port = check.integer(parent['port'], `${field}.port`, 0, 65_535);
-      return {
-        namespace: check.namespace(parent['namespace'], `${field}.namespace`),
-        name: check.objectName(parent['name'], `${field}.name`),
-        port: port === 0 ? null : port,
-      };
-    }),
+    parents: readParents(wire, check),
     rules: check.list(wire['rules'], 'rules', (item, field) => readRule(check.message(item, field), field, check)),
   };
 }

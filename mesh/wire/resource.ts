@@ -5,6 +5,8 @@
  *   type.googleapis.com/istio.workload.Address             pod uid                 Workload
  *                                                          namespace/hostname      Service
  *   type.googleapis.com/weir.mesh.v1.HttpRoute             namespace/name          HttpRoute
+ *   type.googleapis.com/weir.mesh.v1.TlsRoute              namespace/name          TlsRoute
+ *   type.googleapis.com/weir.mesh.v1.TcpRoute              namespace/name          TcpRoute
  *   type.googleapis.com/weir.mesh.v1.AuthorizationPolicy   namespace/name          AuthorizationPolicy
  *   type.googleapis.com/weir.mesh.v1.MeshSettings          namespace/name          MeshSettings
  *
@@ -17,13 +19,16 @@ import { encodeAuthorizationPolicy, readAuthorizationPolicy } from './authorizat
 import { WireCheck, type WireMessage, type WireProblem } from './check.ts';
 import { encodeHttpRoute, readHttpRoute } from './http-route.ts';
 import { encodeMeshSettings, readMeshSettings } from './mesh-settings.ts';
-import { authorizationPolicyType, httpRouteType, meshSettingsType } from './schema-root.ts';
+import { authorizationPolicyType, httpRouteType, meshSettingsType, tcpRouteType, tlsRouteType } from './schema-root.ts';
+import { encodeTcpRoute, encodeTlsRoute, readTcpRoute, readTlsRoute } from './stream-route.ts';
 
 /** Raised when decoding of the same bytes yields more than before: agents then ask for everything again. */
 export const WIRE_REVISION = 1;
 
 export const ADDRESS_TYPE_URL = 'type.googleapis.com/istio.workload.Address';
 export const HTTP_ROUTE_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.HttpRoute';
+export const TLS_ROUTE_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.TlsRoute';
+export const TCP_ROUTE_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.TcpRoute';
 export const AUTHORIZATION_POLICY_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.AuthorizationPolicy';
 export const MESH_SETTINGS_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.MeshSettings';
 
@@ -35,6 +40,8 @@ export const TYPE_URLS = [
   AUTHORIZATION_POLICY_TYPE_URL,
   ADDRESS_TYPE_URL,
   HTTP_ROUTE_TYPE_URL,
+  TLS_ROUTE_TYPE_URL,
+  TCP_ROUTE_TYPE_URL,
   MESH_SETTINGS_TYPE_URL,
 ] as const;
 
@@ -49,6 +56,10 @@ export function typeUrlOf(kind: MeshKind): string {
       return ADDRESS_TYPE_URL;
     case 'httpRoute':
       return HTTP_ROUTE_TYPE_URL;
+    case 'tlsRoute':
+      return TLS_ROUTE_TYPE_URL;
+    case 'tcpRoute':
+      return TCP_ROUTE_TYPE_URL;
     case 'authorizationPolicy':
       return AUTHORIZATION_POLICY_TYPE_URL;
     case 'meshSettings':
@@ -71,6 +82,10 @@ export function keyFromWireName(typeUrl: string, name: string): ResourceKey | nu
     }
     case HTTP_ROUTE_TYPE_URL:
       return { kind: 'httpRoute', key: name };
+    case TLS_ROUTE_TYPE_URL:
+      return { kind: 'tlsRoute', key: name };
+    case TCP_ROUTE_TYPE_URL:
+      return { kind: 'tcpRoute', key: name };
     case AUTHORIZATION_POLICY_TYPE_URL:
       return { kind: 'authorizationPolicy', key: name };
     case MESH_SETTINGS_TYPE_URL:
@@ -89,6 +104,10 @@ export function encodeResource(resource: MeshResource): Uint8Array {
       return encodeService(resource);
     case 'httpRoute':
       return encodeHttpRoute(resource);
+    case 'tlsRoute':
+      return encodeTlsRoute(resource);
+    case 'tcpRoute':
+      return encodeTcpRoute(resource);
     case 'authorizationPolicy':
       return encodeAuthorizationPolicy(resource);
     case 'meshSettings':
@@ -129,6 +148,10 @@ function readResource(typeUrl: string, bytes: Uint8Array, check: WireCheck): Mes
       return readAddress(bytes, check);
     case HTTP_ROUTE_TYPE_URL:
       return readHttpRoute(decodeWhole(httpRouteType, bytes, check), check);
+    case TLS_ROUTE_TYPE_URL:
+      return readTlsRoute(decodeWhole(tlsRouteType, bytes, check), check);
+    case TCP_ROUTE_TYPE_URL:
+      return readTcpRoute(decodeWhole(tcpRouteType, bytes, check), check);
     case AUTHORIZATION_POLICY_TYPE_URL:
       return readAuthorizationPolicy(decodeWhole(authorizationPolicyType, bytes, check), check);
     case MESH_SETTINGS_TYPE_URL:

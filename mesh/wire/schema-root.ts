@@ -13,6 +13,10 @@ export const workloadExtensionType = root.lookupType('weir.mesh.v1.WorkloadExten
 export const serviceExtensionType = root.lookupType('weir.mesh.v1.ServiceExtension');
 /** weir.mesh.v1.HttpRoute. */
 export const httpRouteType = root.lookupType('weir.mesh.v1.HttpRoute');
+/** weir.mesh.v1.TlsRoute. */
+export const tlsRouteType = root.lookupType('weir.mesh.v1.TlsRoute');
+/** weir.mesh.v1.TcpRoute. */
+export const tcpRouteType = root.lookupType('weir.mesh.v1.TcpRoute');
 /** weir.mesh.v1.AuthorizationPolicy. */
 export const authorizationPolicyType = root.lookupType('weir.mesh.v1.AuthorizationPolicy');
 /** weir.mesh.v1.MeshSettings. */

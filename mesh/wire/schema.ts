@@ -164,6 +164,34 @@ export const schema: unknown = {
                     valid: { type: 'bool', id: 6 },
                   },
                 },
+                StreamBackend: {
+                  fields: {
+                    namespace: { type: 'string', id: 1 },
+                    name: { type: 'string', id: 2 },
+                    port: { type: 'uint32', id: 3 },
+                    weight: { type: 'uint32', id: 4 },
+                    valid: { type: 'bool', id: 5 },
+                  },
+                },
+                TlsRoute: {
+                  fields: {
+                    namespace: { type: 'string', id: 1 },
+                    name: { type: 'string', id: 2 },
+                    createdMs: { type: 'int64', id: 3 },
+                    parents: { rule: 'repeated', type: 'HttpRouteParent', id: 4 },
+                    hostnames: { rule: 'repeated', type: 'string', id: 5 },
+                    backends: { rule: 'repeated', type: 'StreamBackend', id: 6 },
+                  },
+                },
+                TcpRoute: {
+                  fields: {
+                    namespace: { type: 'string', id: 1 },
+                    name: { type: 'string', id: 2 },
+                    createdMs: { type: 'int64', id: 3 },
+                    parents: { rule: 'repeated', type: 'HttpRouteParent', id: 4 },
+                    backends: { rule: 'repeated', type: 'StreamBackend', id: 5 },
+                  },
+                },
                 AuthorizationPolicy: {
                   fields: {
                     namespace: { type: 'string', id: 1 },
@@ -181,7 +209,18 @@ export const schema: unknown = {
                   fields: {
                     from: { rule: 'repeated', type: 'PolicySource', id: 1 },
                     to: { rule: 'repeated', type: 'PolicyOperation', id: 2 },
+                    when: { rule: 'repeated', type: 'PolicyCondition', id: 3 },
                   },
+                },
+                PolicyCondition: {
+                  fields: {
+                    key: { type: 'PolicyConditionKey', id: 1 },
+                    values: { rule: 'repeated', type: 'string', id: 2 },
+                    notValues: { rule: 'repeated', type: 'string', id: 3 },
+                  },
+                },
+                PolicyConditionKey: {
+                  values: { POLICY_CONDITION_KEY_UNSPECIFIED: 0, CONNECTION_SNI: 1, REMOTE_IP: 2 },
                 },
                 PolicySource: {
                   fields: {
@@ -193,6 +232,8 @@ export const schema: unknown = {
                     notServiceAccounts: { rule: 'repeated', type: 'string', id: 6 },
                     ipBlocks: { rule: 'repeated', type: 'string', id: 7 },
                     notIpBlocks: { rule: 'repeated', type: 'string', id: 8 },
+                    remoteIpBlocks: { rule: 'repeated', type: 'string', id: 9 },
+                    notRemoteIpBlocks: { rule: 'repeated', type: 'string', id: 10 },
                   },
                 },
                 PolicyOperation: {

@@ -18,6 +18,7 @@ import type {
   AuthorizationPolicy,
   HttpRoute,
   MeshResource,
+  PolicyCondition,
   PolicyOperation,
   PolicySource,
   PortProtocol,
@@ -313,6 +314,8 @@ const NO_SOURCE: PolicySource = {
   notServiceAccounts: [],
   ipBlocks: [],
   notIpBlocks: [],
+  remoteIpBlocks: [],
+  notRemoteIpBlocks: [],
 };
 
 const NO_OPERATION: PolicyOperation = {
@@ -326,11 +329,17 @@ const NO_OPERATION: PolicyOperation = {
   notPaths: [],
 };
 
+const NO_CONDITION: PolicyCondition = { key: 'connection.sni', values: [], notValues: [] };
+
 export function policy(
   name: string,
   action: 'ALLOW' | 'DENY',
   selector: Record<string, string>,
-  rules: readonly { from?: Partial<PolicySource>[]; to?: Partial<PolicyOperation>[] }[],
+  rules: readonly {
+    from?: Partial<PolicySource>[];
+    to?: Partial<PolicyOperation>[];
+    when?: Partial<PolicyCondition>[];
+  }[],
 ): AuthorizationPolicy {
   return {
     kind: 'authorizationPolicy',
@@ -343,6 +352,7 @@ export function policy(
     rules: rules.map((rule) => ({
       from: (rule.from ?? []).map((source) => ({ ...NO_SOURCE, ...source })),
       to: (rule.to ?? []).map((operation) => ({ ...NO_OPERATION, ...operation })),
+      when: (rule.when ?? []).map((condition) => ({ ...NO_CONDITION, ...condition })),
     })),
   };
 }

@@ -98,7 +98,7 @@ test('a NODE column appears when several agents answer, and only then', async ()
 
 test('weir routes shows matches and shares, weir policies the scope', async () => {
   const routes = await run(['routes', '--node', 'node-1']);
-  assert.match(routes, /shop +split +web\.shop:80 +\/api\/\* header\(x-canary=yes\) +web:80 90%, web-v2:80 10%/);
+  assert.match(routes, /shop +split +http +web\.shop:80 +\/api\/\* header\(x-canary=yes\) +web:80 90%, web-v2:80 10%/);
   const policies = await run(['policies', '--node', 'node-1']);
   assert.match(policies, /shop +only-get +ALLOW +namespace: app=web +1 +0/);
   const documents = JSON.parse(await run(['routes', '-n', 'shop', '-o', 'json'])) as { node: string; name: string }[];

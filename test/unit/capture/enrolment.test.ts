@@ -66,6 +66,11 @@ describe('ADD', () => {
       () => node.annotations.set('a', { 'weir.dev/exclude-inbound-ports': 'x' }),
     ],
     [
+      'a malformed list of PROXY ports',
+      'INVALID_ANNOTATION',
+      () => node.annotations.set('a', { 'weir.dev/proxy-protocol-ports': '80-90' }),
+    ],
+    [
       'a listener that fails',
       'LISTENERS_FAILED',
       () => (node.listen = async () => failure('LISTENERS_FAILED', 'EMFILE')),

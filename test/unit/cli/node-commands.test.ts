@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { agentOptions, parseListen } from '../../../agent/cli/agent-command.ts';
 import { addCapFlags, type CapFlags, capsOf } from '../../../agent/cli/cap-flags.ts';
 import { DEFAULT_CAPS } from '../../../agent/ipc/caps.ts';
-import { describeBackends, describeMatch, describeScope } from '../../../agent/cli/mesh-commands.ts';
+import { describeBackends, describeMatch, describeScope, ruleRows } from '../../../agent/cli/mesh-commands.ts';
 import { parsePodName } from '../../../agent/cli/pod-name.ts';
 import { remarks } from '../../../agent/cli/status-command.ts';
 import { statsText } from '../../../agent/cli/traffic-commands.ts';
@@ -40,6 +40,20 @@ test('backends are told with their share, and what is broken about them', () => 
   assert.equal(told(backend('a', 0), backend('b', 0)), 'a:80 0%, b:80 0%');
   assert.equal(told(backend('a', 1, { namespace: 'bank', valid: false })), 'a.bank:80 (invalid)');
   assert.equal(told(), 'none (500)');
+});
+
+test('routes of connections are told in one row: hostnames, and what becomes of the rest', () => {
+  const common = { node: 'n', namespace: 'shop', name: 'r', createdMs: 0 };
+  const parents = [{ namespace: 'shop', name: 'web', port: 443 }];
+  const backends = [{ namespace: 'shop', name: 'a', port: 1, weight: 1, valid: true }];
+  const row = { node: 'n', namespace: 'shop', name: 'r', parents: 'web.shop:443' };
+  assert.deepEqual(ruleRows({ kind: 'tlsRoute', ...common, parents, hostnames: ['a.b', '*.c', 'd'], backends: [] }), [
+    { ...row, kind: 'tls', match: 'a.b, *.c +1', backends: 'none (reset)' },
+  ]);
+  assert.deepEqual(ruleRows({ kind: 'tlsRoute', ...common, parents, hostnames: [], backends })[0]?.match, 'any');
+  assert.deepEqual(ruleRows({ kind: 'tcpRoute', ...common, parents, backends }), [
+    { ...row, kind: 'tcp', match: 'any', backends: 'a:1' },
+  ]);
 });
 
 test('the scope of a policy', () => {
@@ -89,7 +103,7 @@ const STATUS: StatusDocument = {
   workers: [{ worker: 0, pid: 2, state: 'serving', restarts: 0, cpuMs: 1, rssBytes: 1, pssBytes: 1, lastExit: null }],
   supervisor: { cpuMs: 1, rssBytes: 1, pssBytes: 1 },
   pods: { count: 1, captured: 1, unhealthy: 0 },
-  mesh: { workloads: 1, services: 1, httpRoutes: 0, authorizationPolicies: 0 },
+  mesh: { workloads: 1, services: 1, httpRoutes: 0, tlsRoutes: 0, tcpRoutes: 0, authorizationPolicies: 0 },
   snapshot: { path: '/s', savedAt: null, ageMs: 120_000 },
   iptables: { backend: 'iptables-nft' },
   bypass: { state: 'off', reason: 'not asked for (bypass in the mesh configuration)', pods: 0, entries: 0, omitted: 0 },

@@ -98,7 +98,25 @@ status:
 
 type Row = readonly [replace: string, by: string, line: number, field: string, reason: RegExp, remedy: RegExp];
 
-const tables: Readonly<Record<string, readonly [string, readonly Row[]]>> = {
+const TLS_ROUTE = `apiVersion: gateway.networking.k8s.io/v1
+kind: TLSRoute
+metadata:
+  name: r
+  namespace: demo
+spec:
+  parentRefs:
+    - group: ""
+      kind: Service
+      name: echo
+  hostnames:
+    - a.example
+  rules:
+    - backendRefs:
+        - name: echo
+          port: 443
+`;
+
+const tables: Record<string, readonly [string, readonly Row[]]> = {
   AuthorizationPolicy: [
     POLICY,
     [
@@ -199,11 +217,11 @@ const tables: Readonly<Record<string, readonly [string, readonly Row[]]>> = {
       ],
       [
         'namespaces: ["a"]',
-        'remoteIpBlocks: ["10.0.0.1"]',
+        'remoteIpBlocks: ["10.0.0"]',
         14,
-        'spec.rules[0].from[0].source.remoteIpBlocks',
-        /not supported/,
-        /not applied/,
+        'spec.rules[0].from[0].source.remoteIpBlocks[0]',
+        /"10.0.0"/,
+        /10\.1\.0\.0\/16/,
       ],
       [
         '          namespaces: ["a"]',
@@ -267,10 +285,59 @@ const tables: Readonly<Record<string, readonly [string, readonly Row[]]>> = {
         '    - from:',
         '    - when: [{key: source.ip, values: ["10.0.0.1"]}]\n      from:',
         12,
-        'spec.rules[0].when',
-        /when is not supported/,
+        'spec.rules[0].when[0].key',
+        /source\.ip is not supported/,
         /not applied/,
       ],
+      [
+        '    - from:',
+        '    - when: [{key: connection.sn, values: ["a"]}]\n      from:',
+        12,
+        'spec.rules[0].when[0].key',
+        /connection\.sn"/,
+        /did you mean connection\.sni\?/,
+      ],
+      [
+        '    - from:',
+        '    - when: [{key: "request.headers[x]", values: ["a"]}]\n      from:',
+        12,
+        'spec.rules[0].when[0].key',
+        /request\.headers\[x\] is not supported/,
+        /not applied/,
+      ],
+      [
+        '    - from:',
+        '    - when: [{key: connection.sni}]\n      from:',
+        12,
+        'spec.rules[0].when[0].values',
+        /is missing/,
+        /values or notValues/,
+      ],
+      [
+        '    - from:',
+        '    - when: [{key: connection.sni, values: []}]\n      from:',
+        12,
+        'spec.rules[0].when[0].values',
+        /empty list/,
+        /add a value/,
+      ],
+      [
+        '    - from:',
+        '    - when: [{key: remote.ip, notValues: ["a"]}]\n      from:',
+        12,
+        'spec.rules[0].when[0].notValues[0]',
+        /"a"/,
+        /10\.1\.0\.0\/16/,
+      ],
+      [
+        '    - from:',
+        '    - when: [{key: connection.sni, value: ["a"]}]\n      from:',
+        12,
+        'spec.rules[0].when[0].value',
+        /unknown field/,
+        /did you mean values\?/,
+      ],
+      ['    - from:', '    - when: []\n      from:', 12, 'spec.rules[0].when', /empty list/, /remove it/],
       [
         '  selector:\n    matchLabels:\n      app: web',
         '  targetRefs: [{kind: Gateway, name: x}]',
@@ -495,6 +562,48 @@ const tables: Readonly<Record<string, readonly [string, readonly Row[]]>> = {
     ],
   ],
 };
+
+tables['TLSRoute'] = [
+  TLS_ROUTE,
+  [
+    ['a.example', 'A.example', 12, 'spec.hostnames[0]', /"A\.example"/, /lower case/],
+    ['a.example', '"*"', 12, 'spec.hostnames[0]', /"\*"/, /a\.example\.com/],
+    ['a.example', '10.0.0.1', 12, 'spec.hostnames[0]', /"10\.0\.0\.1"/, /RFC 6066/],
+    ['hostnames', 'hostname', 11, 'spec.hostname', /unknown field/, /did you mean hostnames\?/],
+    ['          port: 443', '', 15, 'spec.rules[0].backendRefs[0].port', /missing/, /Service's port/],
+    [
+      '          port: 443',
+      '          port: 443\n          filters: []',
+      17,
+      'spec.rules[0].backendRefs[0].filters',
+      /unknown field/,
+      /remove it/,
+    ],
+    [
+      '    - backendRefs',
+      '    - matches: []\n      backendRefs',
+      14,
+      'spec.rules[0].matches',
+      /unknown field/,
+      /remove it/,
+    ],
+    [
+      '      name: echo\n  hostnames',
+      '      name: echo\n      namespace: other\n  hostnames',
+      11,
+      'spec.parentRefs[0].namespace',
+      /consumer route/,
+      /move the route/,
+    ],
+  ],
+];
+tables['TCPRoute'] = [
+  TLS_ROUTE.replace('TLSRoute', 'TCPRoute').replace('  hostnames:\n    - a.example\n', ''),
+  [
+    ['  rules:', '  hostnames: [a.example]\n  rules:', 11, 'spec.hostnames', /unknown field/, /remove it/],
+    ['  rules:', '  rulez:', 11, 'spec.rulez', /unknown field/, /did you mean rules\?/],
+  ],
+];
 
 for (const [kind, [document, rows]] of Object.entries(tables)) {
   test(`a valid ${kind} has no error`, () => {

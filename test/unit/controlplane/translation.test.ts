@@ -197,6 +197,8 @@ const nothing = {
   notServiceAccounts: [],
   ipBlocks: [],
   notIpBlocks: [],
+  remoteIpBlocks: [],
+  notRemoteIpBlocks: [],
 };
 
 test('a policy: defaults, root namespace, service accounts of its own namespace, empty rules', () => {
@@ -208,11 +210,14 @@ test('a policy: defaults, root namespace, service accounts of its own namespace,
   const [anything] = translate(policy('istio-system', 'spec: {selector: {matchLabels: {}}, rules: [{}]}')).of(
     'authorizationPolicy',
   );
-  assert.deepEqual([anything?.rules, anything?.meshWide, anything?.selector], [[{ from: [], to: [] }], true, null]);
+  assert.deepEqual(
+    [anything?.rules, anything?.meshWide, anything?.selector],
+    [[{ from: [], to: [], when: [] }], true, null],
+  );
   const [accounts] = translate(policy('n', 'spec: {rules: [{from: [{source: {serviceAccounts: [a, m/b]}}]}]}')).of(
     'authorizationPolicy',
   );
-  assert.deepEqual(accounts?.rules, [{ from: [{ ...nothing, serviceAccounts: ['n/a', 'm/b'] }], to: [] }]);
+  assert.deepEqual(accounts?.rules, [{ from: [{ ...nothing, serviceAccounts: ['n/a', 'm/b'] }], to: [], when: [] }]);
 });
 
 test('targetRefs name Services of the policy’s namespace; a missing one is reported, and found when it comes', () => {
@@ -224,6 +229,98 @@ test('targetRefs name Services of the policy’s namespace; a missing one is rep
   );
   translation.change({ 's.yaml': service('{ports: []}').replace('{name: s}', '{name: s, namespace: n}') });
   assert.deepEqual(translation.findings, []);
+});
+
+test('conditions: server names and remote addresses, and what of Istio’s is not looked at for the latter', () => {
+  const rule =
+    '{from: [{source: {notRemoteIpBlocks: [10.0.0.0/8]}}], when: [{key: connection.sni, values: [a.b, "*.C"]}, ' +
+    '{key: remote.ip, values: [fd00::/8], notValues: [10.1.2.3]}]}';
+  const translation = translate(policy('n', `spec: {rules: [${rule}]}`));
+  assert.deepEqual(translation.of('authorizationPolicy')[0]?.rules, [
+    {
+      from: [{ ...nothing, notRemoteIpBlocks: ['10.0.0.0/8'] }],
+      to: [],
+      when: [
+        { key: 'connection.sni', values: ['a.b', '*.C'], notValues: [] },
+        { key: 'remote.ip', values: ['fd00::/8'], notValues: ['10.1.2.3'] },
+      ],
+    },
+  ]);
+  assert.deepEqual(
+    translation.findings.map(({ severity, field, reason }) => [severity, field, /X-Forwarded-For/.test(reason)]),
+    [
+      ['warning', 'spec.rules[0].from[0].source.notRemoteIpBlocks', true],
+      ['warning', 'spec.rules[0].when[1].key', true],
+    ],
+  );
+});
+
+const streamRoute = (kind: string, version: string, rest: string): string =>
+  `apiVersion: gateway.networking.k8s.io/${version}\nkind: ${kind}\n` +
+  'metadata: {name: r, creationTimestamp: "2026-01-01T00:00:00Z"}\n' +
+  `spec:\n  parentRefs: [{group: "", kind: Service, name: s, port: 80}]\n${rest}\n`;
+
+for (const [kind, version] of [
+  ['TLSRoute', 'v1'],
+  ['TLSRoute', 'v1alpha3'],
+  ['TLSRoute', 'v1alpha2'],
+  ['TCPRoute', 'v1'],
+  ['TCPRoute', 'v1alpha2'],
+] as const) {
+  test(`${kind} ${version}: hostnames, the first rule's backends, references that do not resolve`, () => {
+    const tls = kind === 'TLSRoute';
+    const hostnames = tls ? '  hostnames: [a.example, "*.b.example"]\n' : '';
+    const first =
+      '{name: x, backendRefs: [{name: s, port: 80, weight: 3}, {name: t, port: 1}, {name: s, port: 9}, {name: q, namespace: m, port: 80}, {group: x.io, kind: Thing, name: z}]}';
+    const rules = `  rules:\n  - ${first}\n  - {backendRefs: [{name: s, port: 80}]}`;
+    const text = `${service('{ports: [{port: 80}]}')}---\n${streamRoute(kind, version, hostnames + rules)}`;
+    const translation = translate(text);
+    const [found] = tls ? translation.of('tlsRoute') : translation.of('tcpRoute');
+    const own = { namespace: 'default', weight: 1, valid: false };
+    assert.deepEqual(found, {
+      kind: tls ? 'tlsRoute' : 'tcpRoute',
+      namespace: 'default',
+      name: 'r',
+      createdMs: Date.UTC(2026, 0, 1),
+      parents: [{ namespace: 'default', name: 's', port: 80 }],
+      ...(tls ? { hostnames: ['a.example', '*.b.example'] } : {}),
+      backends: [
+        { ...own, name: 's', port: 80, weight: 3, valid: true },
+        { ...own, name: 't', port: 1 },
+        { ...own, name: 's', port: 9 },
+        { ...own, namespace: 'm', name: 'q', port: 80 },
+        { ...own, name: 'z', port: 0 },
+      ],
+    });
+    assert.deepEqual(
+      translation.findings.map(({ severity, code, field }) => [severity, code, field]),
+      [
+        ['warning', 'REFERENCE_NOT_FOUND', 'spec.rules[0].backendRefs[1]'],
+        ['warning', 'REFERENCE_NOT_FOUND', 'spec.rules[0].backendRefs[2]'],
+        ['warning', 'REFERENCE_NOT_PERMITTED', 'spec.rules[0].backendRefs[3]'],
+        ['warning', 'UNSUPPORTED', 'spec.rules[0].backendRefs[4]'],
+        ['warning', 'NO_EFFECT', 'spec.rules[1]'],
+      ],
+    );
+    for (const { remedy } of translation.findings.slice(0, 4)) assert.match(remedy, /connections is reset/);
+    translation.change({ 'f.yaml': service('{ports: [{port: 80}]}') });
+    assert.deepEqual([translation.of('tlsRoute'), translation.of('tcpRoute'), translation.findings], [[], [], []]);
+  });
+}
+
+test('a TLSRoute and a TCPRoute and an HTTPRoute of one name live beside each other', () => {
+  const rules = '  rules: [{backendRefs: [{name: s, port: 80}]}]';
+  const all = [
+    service('{ports: [{port: 80}]}'),
+    streamRoute('TLSRoute', 'v1', rules),
+    streamRoute('TCPRoute', 'v1', rules),
+    route('{backendRefs: [{name: s, port: 80}]}'),
+  ];
+  const translation = translate(all.join('---\n'));
+  const kinds = (): string[] => translation.mesh.map(({ kind }) => kind);
+  assert.deepEqual(kinds(), ['httpRoute', 'service', 'tcpRoute', 'tlsRoute']);
+  translation.change({ 'f.yaml': [all[0], all[2]].join('---\n') });
+  assert.deepEqual(kinds(), ['service', 'tcpRoute']);
 });
 
 const route = (spec: string): string =>

@@ -12,6 +12,8 @@ import { type LimitName, limits } from '../../../agent/limits.ts';
 export class MemorySink implements FrameSink {
   bytes = Buffer.alloc(4_096);
   blocked = false;
+  /** Octets kept by streams. */
+  held = 0;
   #used = 0;
 
   reserve(octets: number): number {
@@ -19,6 +21,16 @@ export class MemorySink implements FrameSink {
     this.#used += octets;
     while (this.#used > this.bytes.length) this.bytes = Buffer.concat([this.bytes, Buffer.alloc(this.bytes.length)]);
     return at;
+  }
+
+  hold(octets: number): boolean {
+    this.held += octets;
+    return true;
+  }
+
+  release(octets: number): void {
+    this.held -= octets;
+    assert.ok(this.held >= 0, 'more octets were given back than were kept');
   }
 
   /** What came since the last time. */

@@ -7,7 +7,14 @@ import { BlockList } from 'node:net';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { ConnectionFacts } from '../../../mesh/authz.ts';
-import type { AuthorizationPolicy, PolicyOperation, PolicyRule, PolicySource, Workload } from '../../../mesh/model.ts';
+import type {
+  AuthorizationPolicy,
+  PolicyCondition,
+  PolicyOperation,
+  PolicyRule,
+  PolicySource,
+  Workload,
+} from '../../../mesh/model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import { MeshState } from '../../../mesh/state.ts';
 import { applyAll, policy, request, workload } from './resources.ts';
@@ -43,7 +50,7 @@ function field<T>(wanted: readonly T[], unwanted: readonly T[], holds: (value: T
 }
 
 function sourceHolds(source: PolicySource, connection: ConnectionFacts): boolean {
-  const { identity, sourceIp } = connection;
+  const { identity, sourceIp, remoteIp } = connection;
   const principal =
     identity === null ? '' : `${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
   return (
@@ -54,8 +61,21 @@ function sourceHolds(source: PolicySource, connection: ConnectionFacts): boolean
       source.notServiceAccounts,
       (s) => identity !== null && s === `${identity.namespace}/${identity.serviceAccount}`,
     ) &&
-    field(source.ipBlocks, source.notIpBlocks, (b) => blockHolds(b, sourceIp))
+    field(source.ipBlocks, source.notIpBlocks, (b) => blockHolds(b, sourceIp)) &&
+    field(source.remoteIpBlocks, source.notRemoteIpBlocks, (b) => blockHolds(b, remoteIp))
   );
+}
+
+/** A server name that is not known holds against the connection: for DENY, not for ALLOW. */
+function conditionHolds(
+  { key, values, notValues }: PolicyCondition,
+  action: string,
+  connection: ConnectionFacts,
+): boolean {
+  const { remoteIp, serverName } = connection;
+  if (key === 'remote.ip') return field(values, notValues, (block) => blockHolds(block, remoteIp));
+  if (serverName === null) return action === 'DENY';
+  return field(values, notValues, (value) => stringHolds(value.toLowerCase(), serverName));
 }
 
 const HTTP_FIELDS = ['hosts', 'notHosts', 'methods', 'notMethods', 'paths', 'notPaths'] as const;
@@ -79,7 +99,7 @@ function ruleHolds(rule: PolicyRule, action: string, connection: ConnectionFacts
   const from = rule.from.length === 0 || rule.from.some((source) => sourceHolds(source, connection));
   const to =
     rule.to.length === 0 || rule.to.some((operation) => operationHolds(operation, connection.destinationPort, view));
-  return from && to;
+  return from && to && rule.when.every((condition) => conditionHolds(condition, action, connection));
 }
 
 function applies(candidate: AuthorizationPolicy, target: Workload, port: number): boolean {
@@ -128,6 +148,8 @@ const anySource: fc.Arbitrary<PolicySource> = fc
     notServiceAccounts: accounts,
     ipBlocks: blocks,
     notIpBlocks: blocks,
+    remoteIpBlocks: blocks,
+    notRemoteIpBlocks: blocks,
   })
   .filter((source) => Object.values(source).some((values) => values.length > 0));
 
@@ -139,9 +161,21 @@ const anyOperation: fc.Arbitrary<PolicyOperation> = fc
   .record({ hosts, notHosts: hosts, ports, notPorts: ports, methods, notMethods: methods, paths, notPaths: paths })
   .filter((operation) => Object.values(operation).some((values) => values.length > 0));
 
+const serverNames = some('a.example', 'A.EXAMPLE', '*.example', 'b.*', '*');
+const anyCondition: fc.Arbitrary<PolicyCondition> = fc
+  .oneof(
+    fc.record({ key: fc.constant('connection.sni' as const), values: serverNames, notValues: serverNames }),
+    fc.record({ key: fc.constant('remote.ip' as const), values: blocks, notValues: blocks }),
+  )
+  .filter(({ values, notValues }) => values.length + notValues.length > 0);
+
 const anyRule: fc.Arbitrary<PolicyRule> = fc.record({
   from: fc.array(anySource, { maxLength: 2 }),
   to: fc.array(anyOperation, { maxLength: 2 }),
+  when: fc.oneof(
+    { weight: 3, arbitrary: fc.constant<PolicyCondition[]>([]) },
+    { weight: 1, arbitrary: fc.array(anyCondition, { maxLength: 2 }) },
+  ),
 });
 
 const anyScope = fc.constantFrom<Partial<AuthorizationPolicy>>(
@@ -179,6 +213,8 @@ const anyConnection: fc.Arbitrary<ConnectionFacts> = fc.record({
     { freq: 3 },
   ),
   sourceIp: fc.constantFrom('10.1.2.3', '10.1.9.9', '10.9.9.9', '192.168.0.1', 'fd00::1', '2001:db8::1'),
+  remoteIp: fc.constantFrom('10.1.2.3', '192.168.0.1', 'fd00::1'),
+  serverName: fc.constantFrom(null, '', '', 'a.example', 'b.example', 'b.test'),
   destinationIp: fc.constant('10.0.0.1'),
   destinationPort: fc.constantFrom(80, 8080, 9999),
 });
@@ -248,6 +284,35 @@ describe('authorization', () => {
     );
   });
 
+  it('asks for a server name exactly where the answer can depend on it', () => {
+    fc.assert(
+      fc.property(anyPolicies, anyConnection, views, (policies, connection, asked) => {
+        const authorization = stateOf(policies).authorization(WEB, connection.destinationPort);
+        if (authorization.needsServerName) return;
+        const answers = [null, '', 'a.example', 'b.test'].map((serverName) =>
+          verdictsOf(policies, { ...connection, serverName }, asked),
+        );
+        for (const answer of answers) assert.deepEqual(answer, answers[0]);
+      }),
+      { ...RUNS, numRuns: 1000 },
+    );
+  });
+
+  it('a server name that is not known never allows more than one that is known', () => {
+    fc.assert(
+      fc.property(anyPolicies, anyConnection, views, (policies, connection, asked) => {
+        const unknown = verdictsOf(policies, { ...connection, serverName: null }, asked);
+        for (const serverName of ['', 'a.example', 'b.test']) {
+          const known = verdictsOf(policies, { ...connection, serverName }, asked);
+          unknown.forEach((allowed, i) => {
+            assert.ok(!allowed || known[i]);
+          });
+        }
+      }),
+      { ...RUNS, numRuns: 1000 },
+    );
+  });
+
   it('a verdict names a policy and rule that decided', () => {
     fc.assert(
       fc.property(anyPolicies, anyConnection, anyView, (policies, connection, view) => {
@@ -301,6 +366,7 @@ describe('authorization', () => {
           principals: reversed(source.principals),
           ipBlocks: reversed(source.ipBlocks),
         })),
+        when: reversed(rule.when),
         to: reversed(rule.to).map((operation) => ({
           ...operation,
           paths: reversed(operation.paths),

@@ -17,7 +17,9 @@ const ALICE: Identity = { trustDomain: 'cluster.local', namespace: 'shop', servi
 const BOB: Identity = { trustDomain: 'cluster.local', namespace: 'bank', serviceAccount: 'bob' };
 
 function facts(fields: Partial<ConnectionFacts> = {}): ConnectionFacts {
-  return { identity: ALICE, sourceIp: '10.0.0.9', destinationIp: '10.0.0.1', destinationPort: 8080, ...fields };
+  const sourceIp = fields.sourceIp ?? '10.0.0.9';
+  const destination = { destinationIp: '10.0.0.1', destinationPort: 8080 };
+  return { identity: ALICE, sourceIp, remoteIp: sourceIp, serverName: '', ...destination, ...fields };
 }
 
 function bind(policies: readonly AuthorizationPolicy[], connection: Partial<ConnectionFacts> = {}): BoundAuthorization {

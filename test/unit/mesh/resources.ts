@@ -7,10 +7,14 @@ import type {
   HttpRouteMatch,
   HttpRouteRule,
   MeshResource,
+  PolicyCondition,
   PolicyOperation,
   PolicyRule,
   PolicySource,
   Service,
+  StreamBackend,
+  TcpRoute,
+  TlsRoute,
   Workload,
 } from '../../../mesh/model.ts';
 import { keyOf } from '../../../mesh/model.ts';
@@ -81,6 +85,8 @@ export function source(fields: Partial<PolicySource> = {}): PolicySource {
     notServiceAccounts: [],
     ipBlocks: [],
     notIpBlocks: [],
+    remoteIpBlocks: [],
+    notRemoteIpBlocks: [],
     ...fields,
   };
 }
@@ -99,10 +105,40 @@ export function operation(fields: Partial<PolicyOperation> = {}): PolicyOperatio
   };
 }
 
+export function condition(fields: Partial<PolicyCondition> = {}): PolicyCondition {
+  return { key: 'connection.sni', values: [], notValues: [], ...fields };
+}
+
+export function streamBackend(name: string, fields: Partial<StreamBackend> = {}): StreamBackend {
+  return { namespace: 'shop', name, port: 80, weight: 1, valid: true, ...fields };
+}
+
+export function tlsRoute(fields: Partial<TlsRoute> & { name: string }): TlsRoute {
+  return {
+    kind: 'tlsRoute',
+    namespace: 'shop',
+    createdMs: 0,
+    parents: PARENTS,
+    hostnames: [],
+    backends: [],
+    ...fields,
+  };
+}
+
+export function tcpRoute(fields: Partial<TcpRoute> & { name: string }): TcpRoute {
+  return { kind: 'tcpRoute', namespace: 'shop', createdMs: 0, parents: PARENTS, backends: [], ...fields };
+}
+
+const PARENTS = [{ namespace: 'shop', name: 'web', port: null }];
+
 export function policyRule(
-  fields: { from?: Partial<PolicySource>[]; to?: Partial<PolicyOperation>[] } = {},
+  fields: { from?: Partial<PolicySource>[]; to?: Partial<PolicyOperation>[]; when?: Partial<PolicyCondition>[] } = {},
 ): PolicyRule {
-  return { from: (fields.from ?? []).map(source), to: (fields.to ?? []).map(operation) };
+  return {
+    from: (fields.from ?? []).map(source),
+    to: (fields.to ?? []).map(operation),
+    when: (fields.when ?? []).map(condition),
+  };
 }
 
 export function policy(fields: Partial<AuthorizationPolicy> & { name: string }): AuthorizationPolicy {

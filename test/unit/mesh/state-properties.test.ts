@@ -143,7 +143,15 @@ const anyDelta: fc.Arbitrary<MeshDelta> = fc
 /** The time limit bounds shrinking a failure; the runs themselves take a second or two. */
 const RUNS = { numRuns: 1500, interruptAfterTimeLimit: 30_000 };
 
-const KINDS: MeshKind[] = ['workload', 'service', 'httpRoute', 'authorizationPolicy', 'meshSettings'];
+const KINDS: MeshKind[] = [
+  'workload',
+  'service',
+  'httpRoute',
+  'tlsRoute',
+  'tcpRoute',
+  'authorizationPolicy',
+  'meshSettings',
+];
 const IDENTITIES: (Identity | null)[] = [
   null,
   { trustDomain: 'cluster.local', namespace: 'bank', serviceAccount: 'x' },
@@ -207,6 +215,8 @@ function everything(state: MeshState): unknown {
         const bound = authorization.bind({
           identity,
           sourceIp: '10.9.9.9',
+          remoteIp: '10.9.9.9',
+          serverName: '',
           destinationIp: '10.0.0.1',
           destinationPort: port,
         });

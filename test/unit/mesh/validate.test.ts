@@ -14,6 +14,9 @@ import {
   routeRule,
   service,
   source,
+  streamBackend,
+  tcpRoute,
+  tlsRoute,
   workload,
 } from './resources.ts';
 
@@ -25,6 +28,8 @@ const GOOD: Record<string, MeshResource> = {
     services: { 'shop/web': [{ servicePort: 80, targetPort: 8080 }] },
   }),
   service: service({ name: 'web', addresses: ['10.96.0.1'] }),
+  tlsRoute: tlsRoute({ name: 't', hostnames: ['a.example', '*.b.example'], backends: [streamBackend('web')] }),
+  tcpRoute: tcpRoute({ name: 't', backends: [streamBackend('web')] }),
   httpRoute: route({
     name: 'r',
     rules: [
@@ -65,6 +70,10 @@ const GOOD: Record<string, MeshResource> = {
       policyRule({
         from: [{ principals: ['*'], ipBlocks: ['10.0.0.0/8', '10.1.2.3/8'] }],
         to: [{ ports: [80], methods: ['GET'], paths: ['/a/*', '/{*}/b'], hosts: ['a'] }],
+        when: [
+          { key: 'connection.sni', values: ['a.example'] },
+          { key: 'remote.ip', notValues: ['10.0.0.0/8'] },
+        ],
       }),
     ],
   }),
@@ -180,7 +189,19 @@ describe('validateResource', () => {
       /is not a path template: {\*\*} must be the last operator/,
     ],
     ['authorizationPolicy', 'rules.0.to.0.ports', ['80'], /ports\[0\]: "80" must be a whole number/],
-    ['authorizationPolicy', 'rules.0.when', [], /^rules\[0\].when: this version does not know/],
+    ['authorizationPolicy', 'rules.0.unless', [], /^rules\[0\].unless: this version does not know/],
+    ['authorizationPolicy', 'rules.0.when', undefined, /^rules\[0\].when: undefined must be a list/],
+    ['authorizationPolicy', 'rules.0.when.0.key', 'source.ip', /must be one of connection.sni, remote.ip/],
+    ['authorizationPolicy', 'rules.0.when.0.values', [], /when\[0\]: has neither values nor notValues/],
+    ['authorizationPolicy', 'rules.0.when.1.notValues', ['a'], /when\[1\].notValues\[0\]: "a" is not an address/],
+    ['authorizationPolicy', 'rules.0.from.0.remoteIpBlocks', ['x'], /remoteIpBlocks\[0\]: "x" is not an address/],
+    ['tlsRoute', 'hostnames', ['A.example'], /^hostnames\[0\]: "A.example" is not a host name/],
+    ['tlsRoute', 'hostnames', ['a.*.example'], /is not a host name/],
+    ['tlsRoute', 'hostnames', ['*'], /is not a host name/],
+    ['tlsRoute', 'backends.0.weight', -1, /must be a whole number from 0 to 1000000/],
+    ['tlsRoute', 'parents.0.port', 0, /^parents\[0\].port: 0/],
+    ['tcpRoute', 'hostnames', [], /^hostnames: this version does not know the field/],
+    ['tcpRoute', 'backends.0.filters', [], /^backends\[0\].filters: this version does not know/],
     ['authorizationPolicy', 'selector', 'web', /^selector: "web" must be an object/],
     ['authorizationPolicy', 'targetServices', ['shop/web'], /cannot be combined with selector/],
   ];

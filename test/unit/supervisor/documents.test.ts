@@ -76,17 +76,19 @@ test('a service tells its endpoints, ready ones apart, and its routes', () => {
   assert.equal(document?.hostname, 'web.shop.svc.cluster.local');
 });
 
-test('lists are sorted by namespace and name, and carry no kind', () => {
+test('routes of all kinds are one list, sorted by namespace and name', () => {
   const documents = routeDocuments([
     { ...route, name: 'z' },
     { ...route, name: 'a' },
     { ...route, namespace: 'ant' },
+    { kind: 'tcpRoute', namespace: 'shop', name: 'b', createdMs: 0, parents: [], backends: [] },
+    { kind: 'tlsRoute', namespace: 'shop', name: 'a', createdMs: 0, parents: [], hostnames: [], backends: [] },
+    service,
   ]);
   assert.deepEqual(
-    documents.map(({ namespace, name }) => `${namespace}/${name}`),
-    ['ant/split', 'shop/a', 'shop/z'],
+    documents.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`),
+    ['httpRoute ant/split', 'httpRoute shop/a', 'tlsRoute shop/a', 'tcpRoute shop/b', 'httpRoute shop/z'],
   );
-  assert.equal('kind' in (documents[0] ?? {}), false);
 });
 
 const SCOPES: readonly (readonly [string, Partial<AuthorizationPolicy>, readonly string[]])[] = [

@@ -8,6 +8,8 @@ import type {
   MeshResource,
   MeshSettings,
   Service,
+  TcpRoute,
+  TlsRoute,
   Workload,
 } from '../../../mesh/model.ts';
 
@@ -106,6 +108,28 @@ const arbitraryHttpRoute: fc.Arbitrary<HttpRoute> = fc.record({
   ),
 });
 
+const stream = {
+  namespace: label,
+  name: label,
+  createdMs: fc.integer({ min: 0, max: 4e12 }),
+  parents: few(fc.record({ namespace: label, name: label, port: fc.option(port) })),
+  backends: few(
+    fc.record({
+      namespace: label,
+      name: label,
+      port,
+      weight: fc.integer({ min: 0, max: 1_000_000 }),
+      valid: fc.boolean(),
+    }),
+  ),
+};
+const arbitraryTlsRoute: fc.Arbitrary<TlsRoute> = fc.record({
+  kind: fc.constant('tlsRoute' as const),
+  ...stream,
+  hostnames: few(fc.tuple(fc.constantFrom('', '*.'), label).map((parts) => parts.join(''))),
+});
+const arbitraryTcpRoute: fc.Arbitrary<TcpRoute> = fc.record({ kind: fc.constant('tcpRoute' as const), ...stream });
+
 const arbitraryPolicy: fc.Arbitrary<AuthorizationPolicy> = fc.record({
   kind: fc.constant('authorizationPolicy' as const),
   namespace: label,
@@ -126,6 +150,8 @@ const arbitraryPolicy: fc.Arbitrary<AuthorizationPolicy> = fc.record({
           notServiceAccounts: few(token),
           ipBlocks: few(token),
           notIpBlocks: few(token),
+          remoteIpBlocks: few(token),
+          notRemoteIpBlocks: few(token),
         }),
       ),
       to: few(
@@ -138,6 +164,13 @@ const arbitraryPolicy: fc.Arbitrary<AuthorizationPolicy> = fc.record({
           notMethods: few(token),
           paths: few(token),
           notPaths: few(token),
+        }),
+      ),
+      when: few(
+        fc.record({
+          key: fc.constantFrom('connection.sni' as const, 'remote.ip' as const),
+          values: few(token),
+          notValues: few(token),
         }),
       ),
     }),
@@ -155,5 +188,13 @@ const arbitrarySettings: fc.Arbitrary<MeshSettings> = fc.record({
 
 /** Plain objects throughout: fast-check's records have no prototype. */
 export const arbitraryResource: fc.Arbitrary<MeshResource> = fc
-  .oneof(arbitraryWorkload, arbitraryService, arbitraryHttpRoute, arbitraryPolicy, arbitrarySettings)
+  .oneof(
+    arbitraryWorkload,
+    arbitraryService,
+    arbitraryHttpRoute,
+    arbitraryTlsRoute,
+    arbitraryTcpRoute,
+    arbitraryPolicy,
+    arbitrarySettings,
+  )
   .map((resource) => JSON.parse(JSON.stringify(resource)) as MeshResource);

@@ -99,7 +99,9 @@ export const schema: unknown = {
                     protocol: { type: 'PortProtocol', id: 3 },
                   },
                 },
-                PortProtocol: { values: { PORT_PROTOCOL_UNSPECIFIED: 0, HTTP: 1, TCP: 2, DETECT: 3, HTTP2: 4, GRPC: 5, TLS: 6 } },
+                PortProtocol: {
+                  values: { PORT_PROTOCOL_UNSPECIFIED: 0, HTTP: 1, TCP: 2, DETECT: 3, HTTP2: 4, GRPC: 5, TLS: 6 },
+                },
                 HttpRoute: {
                   fields: {
                     namespace: { type: 'string', id: 1 },

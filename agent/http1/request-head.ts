@@ -12,6 +12,7 @@
  *   response is not chunked. They may lack a Host.
  * - `Connection: keep-alive` alone does not force a rewrite: it states HTTP/1.1's default, and persistence upstream is
  *   weir's own decision. `Connection: close` always does: it must not end a pooled connection.
+ * - CONNECT's target is host and port; its path is empty, and its Host, if any, must say the same.
  * - Upgrade is honoured only without a body, and never to h2c, HTTP or TLS, where requests would go unjudged.
  * - Proxy-Authenticate and Proxy-Authorization pass: weir is not the proxy they are meant for (RFC 9110 section 11.7).
  */
@@ -22,21 +23,19 @@ import {
   hasHopByHopField,
   keepUpgrade,
   OPTION_CLOSE,
-  OPTION_KEEP_ALIVE,
   OPTION_UPGRADE,
   OPTIONS_PROTECTED,
   OPTIONS_TOO_MANY,
   upgradeMayPass,
 } from './connection-options.ts';
 import {
-  FIELD_CONNECTION,
   FIELD_CONTENT_LENGTH,
   FIELD_EXPECT,
   FIELD_HOST,
   FIELD_LOOKALIKE,
   FIELD_TRANSFER_ENCODING,
   FIELD_UPGRADE,
-  FieldSection,
+  type FieldSection,
 } from './field-section.ts';
 import {
   BODY_CHUNKED,
@@ -51,12 +50,13 @@ import {
 } from './framing.ts';
 import { defaultHttp1Limits, type Http1Limits } from './http1-limits.ts';
 import { CR, equalsIgnoringCase, LF, SPACE, TOKEN } from './octets.ts';
+import { MessageHead } from './message-head.ts';
 import { RequestTarget } from './request-target.ts';
 import { methodText } from './request-method.ts';
 import { readVersion, VERSION_MALFORMED, VERSION_UNSUPPORTED } from './version.ts';
 
 /** Reusable: parse() overwrites it. Offsets and strings are valid until the buffer changes or parse() is called again. */
-export class RequestHead implements RequestView {
+export class RequestHead extends MessageHead implements RequestView {
   /** Why parse() refused, a stable code such as `BOTH_LENGTHS`; '' when it did not. */
   refusal = '';
   /** Octets the head occupies, the empty line before it included; 0 before success. */
@@ -69,8 +69,6 @@ export class RequestHead implements RequestView {
   contentLength = 0;
   /** The client lets its connection persist: HTTP/1.1 without `Connection: close`. */
   keepAlive = true;
-  /** The client asks for a protocol that may pass; Connection and Upgrade are then forwarded. */
-  upgrade = false;
   /** The client waits for 100 before it sends its body. */
   expectContinue = false;
   /** True: forward what rewriteRequestHead() writes; false: the octets may go as they are. */
@@ -79,7 +77,6 @@ export class RequestHead implements RequestView {
   connectionOptions = 0;
   /** Transfer-Encoding is spelled in odd case and forwarded as `chunked`. */
   codingOddCase = false;
-  readonly fields: FieldSection;
   readonly target = new RequestTarget();
   readonly #limits: Http1Limits;
   #bytes: Buffer = Buffer.alloc(0);
@@ -89,8 +86,8 @@ export class RequestHead implements RequestView {
   #host: string | null = null;
 
   constructor(limits: Http1Limits = defaultHttp1Limits) {
+    super(limits.headerCountMax);
     this.#limits = limits;
-    this.fields = new FieldSection(limits.headerCountMax);
   }
 
   /**
@@ -156,39 +153,6 @@ export class RequestHead implements RequestView {
       this.#host = this.#hostStart === this.#hostEnd ? '' : hostText(this.#bytes, this.#hostStart, this.#hostEnd);
     }
     return this.#host;
-  }
-
-  header(name: string): string | undefined {
-    return this.fields.value(name);
-  }
-
-  headerValues(name: string): readonly string[] {
-    return this.fields.values(name);
-  }
-
-  get headerCount(): number {
-    return this.fields.count;
-  }
-
-  nameStart(index: number): number {
-    return this.fields.nameStart(index);
-  }
-
-  nameEnd(index: number): number {
-    return this.fields.nameEnd(index);
-  }
-
-  valueStart(index: number): number {
-    return this.fields.valueStart(index);
-  }
-
-  valueEnd(index: number): number {
-    return this.fields.valueEnd(index);
-  }
-
-  /** The field ends at this hop: a rewrite drops it. Connection is always one, even where hasHopByHop is false. */
-  hopByHop(index: number): boolean {
-    return this.fields.removed[index] === 1;
   }
 
   /**
@@ -347,19 +311,8 @@ export class RequestHead implements RequestView {
       this.upgrade = upgradeMayPass(fields);
       if (this.upgrade) keepUpgrade(fields);
     }
-    if (!this.#connectionIsHarmless(fields, options)) this.hasHopByHop = true;
+    if (this.versionMinor === 0 || !this.connectionIsHarmless(options)) this.hasHopByHop = true;
     return 0;
-  }
-
-  /** Connection says no more than weir would say itself, and nothing else ends here. */
-  #connectionIsHarmless(fields: FieldSection, options: number): boolean {
-    if (this.versionMinor === 0) return false;
-    const needed = this.upgrade ? OPTION_UPGRADE : OPTION_KEEP_ALIVE;
-    if ((options & ~OPTION_KEEP_ALIVE & ~needed) !== 0 || (options & needed) === 0) return false;
-    for (let i = 0; i < fields.count; i++) {
-      if (fields.removed[i] === 1 && fields.kinds[i] !== FIELD_CONNECTION) return false;
-    }
-    return true;
   }
 
   #needMore(start: number, end: number): number {

@@ -9,21 +9,13 @@
  *   is malformed. Any coding but `chunked` is malformed, because no TE was forwarded that asked for it.
  * - After CONNECT's 2xx comes the tunnel, whatever lengths the answer states: they are dropped (RFC 9110 section 9.3.6).
  */
+import { applyConnection, hasHopByHopField, keepUpgrade, OPTION_CLOSE, OPTION_UPGRADE } from './connection-options.ts';
 import {
-  applyConnection,
-  hasHopByHopField,
-  keepUpgrade,
-  OPTION_CLOSE,
-  OPTION_KEEP_ALIVE,
-  OPTION_UPGRADE,
-} from './connection-options.ts';
-import {
-  FIELD_CONNECTION,
   FIELD_CONTENT_LENGTH,
   FIELD_LOOKALIKE,
   FIELD_TRANSFER_ENCODING,
   FIELD_UPGRADE,
-  FieldSection,
+  type FieldSection,
 } from './field-section.ts';
 import {
   BODY_CHUNKED,
@@ -38,6 +30,7 @@ import {
 } from './framing.ts';
 import { defaultHttp1Limits, type Http1Limits } from './http1-limits.ts';
 import { CR, FIELD_VALUE, LF, SPACE } from './octets.ts';
+import { MessageHead } from './message-head.ts';
 import { readVersion, VERSION_INCOMPLETE } from './version.ts';
 import { textOf } from './octet-text.ts';
 
@@ -45,7 +38,7 @@ const MALFORMED = -502;
 const STATUS_OFFSET = 9;
 
 /** Reusable: parse() overwrites it. Offsets are valid until the buffer changes or parse() is called again. */
-export class ResponseHead {
+export class ResponseHead extends MessageHead {
   /** Why parse() refused; '' when it did not. */
   refusal = '';
   /** Octets the head occupies. */
@@ -62,21 +55,18 @@ export class ResponseHead {
   contentLength = -1;
   /** The upstream lets its connection persist once this response is complete. */
   keepAlive = true;
-  /** 101 with Connection: upgrade and Upgrade: the octets that follow are opaque. */
-  upgrade = false;
   /** A successful answer to CONNECT: the octets that follow are opaque. */
   tunnel = false;
   /** True: forward what rewriteResponseHead() writes; false: the octets may go as they are. */
   hasHopByHop = false;
   connectionOptions = 0;
   codingOddCase = false;
-  readonly fields: FieldSection;
   readonly #limits: Http1Limits;
   #bytes: Buffer = Buffer.alloc(0);
 
   constructor(limits: Http1Limits = defaultHttp1Limits) {
+    super(limits.headerCountMax);
     this.#limits = limits;
-    this.fields = new FieldSection(limits.headerCountMax);
   }
 
   /**
@@ -105,39 +95,6 @@ export class ResponseHead {
 
   get reason(): string {
     return textOf(this.#bytes, this.reasonStart, this.reasonEnd);
-  }
-
-  header(name: string): string | undefined {
-    return this.fields.value(name);
-  }
-
-  headerValues(name: string): readonly string[] {
-    return this.fields.values(name);
-  }
-
-  get headerCount(): number {
-    return this.fields.count;
-  }
-
-  nameStart(index: number): number {
-    return this.fields.nameStart(index);
-  }
-
-  nameEnd(index: number): number {
-    return this.fields.nameEnd(index);
-  }
-
-  valueStart(index: number): number {
-    return this.fields.valueStart(index);
-  }
-
-  valueEnd(index: number): number {
-    return this.fields.valueEnd(index);
-  }
-
-  /** The field ends at this hop: a rewrite drops it. */
-  hopByHop(index: number): boolean {
-    return this.fields.removed[index] === 1;
   }
 
   /** @returns position after the status line; 0: more octets needed; −502 */
@@ -236,17 +193,8 @@ export class ResponseHead {
       this.upgrade = this.status === 101;
       keepUpgrade(fields);
     }
-    if (!this.#connectionIsHarmless(fields, options)) this.hasHopByHop = true;
+    if (!this.connectionIsHarmless(options)) this.hasHopByHop = true;
     return 0;
-  }
-
-  #connectionIsHarmless(fields: FieldSection, options: number): boolean {
-    const needed = this.upgrade ? OPTION_UPGRADE : OPTION_KEEP_ALIVE;
-    if ((options & ~OPTION_KEEP_ALIVE & ~needed) !== 0 || (options & needed) === 0) return false;
-    for (let i = 0; i < fields.count; i++) {
-      if (fields.removed[i] === 1 && fields.kinds[i] !== FIELD_CONNECTION) return false;
-    }
-    return true;
   }
 
   /** What a tunnel's head says about lengths goes no further. @returns 0 */

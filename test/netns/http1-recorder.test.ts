@@ -18,7 +18,6 @@ import { probes } from '../unit/http1/corpus/probes.ts';
 import { smugglingLists } from '../unit/http1/corpus/smuggling-lists.ts';
 import { readRequests } from '../unit/http1/strict-parser.ts';
 
-const VIP = '10.96.0.60';
 /** RECORDER_RUNS for more. */
 const MUTATIONS = Number(process.env['RECORDER_RUNS'] ?? 2_000);
 const SEED = 20_251_121;

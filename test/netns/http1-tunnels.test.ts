@@ -308,6 +308,25 @@ describe('CONNECT', () => {
   });
 });
 
+test('what weir answers itself counts by its body, as any response does', async () => {
+  await under(deny([{ paths: ['/counted'] }]), async () => {
+    for (const [method, counts] of [
+      ['GET', true],
+      ['HEAD', false],
+    ] as const) {
+      const client = new Client(get('/counted').replace('GET', method));
+      await until(() => /\r\n\r\n(?:[^]+\n)?$/.test(client.text));
+      client.socket.destroy();
+      const line = (): string | undefined =>
+        lab.accessLines.find((each) => each.includes(`"${method}"`) && each.includes('/counted'));
+      while (line() === undefined) await new Promise((resolve) => setImmediate(resolve));
+      const { bytesToClient } = JSON.parse(line() as string) as { bytesToClient: number };
+      const length = Number(/content-length: (\d+)/.exec(client.text)?.[1]);
+      assert.equal(bytesToClient, counts ? length : 0);
+    }
+  });
+});
+
 describe('requests in flight when a rule about HTTP appears', () => {
   const STREAM = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n..\r\n';
   const shapes: readonly (readonly [string, (path: string) => string])[] = [

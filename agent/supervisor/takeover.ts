@@ -26,9 +26,9 @@ export interface TakeoverParts {
   /** Takes the admin socket's name: the old agent writes nothing any more as soon as it notices. */
   displace(): void;
   /** For `weir status`. */
-  begin(step: TakeoverStep): void;
+  readonly begin: (step: TakeoverStep) => void;
   /** The agent was told to end. */
-  ended(): boolean;
+  readonly ended: () => boolean;
   loadConfiguration(): Promise<void>;
   startWorkers(): Promise<void>;
 }

@@ -10,7 +10,6 @@ import {
   parseTakeoverAnswer,
   TAKEOVER_PROTOCOL,
   type TakeoverAnswer,
-  type TakeoverRefusal,
   type TakeoverRequest,
 } from '../admin/takeover-api.ts';
 import { privateNameOf } from '../ipc/local-socket.ts';
@@ -19,7 +18,11 @@ import { limits } from '../limits.ts';
 /** How a question to the old agent ended. */
 export type Reply =
   | { readonly kind: 'answer'; readonly answer: TakeoverAnswer }
-  | { readonly kind: 'refused'; readonly code: TakeoverRefusal | string; readonly message: string }
+  | {
+      readonly kind: 'refused' /** A TakeoverRefusal, or what a newer version has added. */;
+      readonly code: string;
+      readonly message: string;
+    }
   /** It has no such API: a version from before hand-overs. */
   | { readonly kind: 'unable' }
   | { readonly kind: 'silent' }

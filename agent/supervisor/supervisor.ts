@@ -10,7 +10,7 @@
  * connections are refused, never uncaptured.
  */
 import { randomBytes } from 'node:crypto';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -22,17 +22,16 @@ import { BypassSets } from '../capture/bypass.ts';
 import { CniServer } from '../capture/cni-server.ts';
 import { Enrolment } from '../capture/enrolment.ts';
 import type { Enrolled, PodReference } from '../capture/enrolment-types.ts';
-import { migrateRequests } from '../capture/migrate-requests.ts';
 import { ProbeRules } from '../capture/probe-rules.ts';
 import { done, failure, type Result } from '../capture/result.ts';
 import { ControlClient } from '../control/client.ts';
 import { SnapshotStore } from '../control/snapshot-store.ts';
 import { type CaptureReport, verifyCapture } from '../capture/verify.ts';
-import { NetworkNamespace } from '../engine/netns.ts';
 import { LocalSocket } from '../ipc/local-socket.ts';
-import { DURATION_BUCKETS_MS, type EnrolledPod, type LogLevel } from '../ipc/messages.ts';
+import { DURATION_BUCKETS_MS, type LogLevel } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import { StatsLedger } from '../telemetry/stats-ledger.ts';
+import { flush, openAccessLog } from './access-log-output.ts';
 import { AccessLogSink } from './access-log-sink.ts';
 import { AgentView } from './agent-view.ts';
 import { affectedPods } from './affected-pods.ts';
@@ -47,6 +46,7 @@ import type { AgentOptions } from './options.ts';
 import { awaitIdentity } from './pod-identity.ts';
 import { PodTable } from './pod-table.ts';
 import type { Predecessor } from './predecessor.ts';
+import { QueueMigration } from './queue-migration.ts';
 import { claimNode } from './succession.ts';
 import { Takeover, type TakeoverStep } from './takeover.ts';
 import { weirVersion } from './version.ts';
@@ -81,6 +81,7 @@ export class Supervisor {
   readonly #metrics: MetricsEndpoint | null;
   readonly #handOver: HandOver;
   readonly #drain: DrainState;
+  readonly #migration: QueueMigration;
   readonly #timers: NodeJS.Timeout[] = [];
   #predecessor: Predecessor | null = null;
   #step: Step = 'claiming the node';
@@ -95,7 +96,6 @@ export class Supervisor {
   #hasConfiguration = false;
   #configRefused = 0;
   #repairing = false;
-  #saidUnmigratable = false;
 
   /** Reads the TLS files; throws Error with the remedy when one cannot be read. Opens nothing else. */
   constructor(options: AgentOptions, log: AgentLog) {
@@ -123,11 +123,15 @@ export class Supervisor {
       random: Math.random,
       log: write,
     });
+    this.#migration = new QueueMigration(log);
     this.#enrolment = new Enrolment(
       { stateDir: options.stateDir, excludeNamespaces: options.excludeNamespaces },
       {
         identityOf: (pod, waitMs) => this.#identityOf(pod, waitMs),
-        listen: (index, pod, netnsPath) => this.#listen(index, pod, netnsPath),
+        listen: (index, pod, netnsPath) => {
+          this.#migration.enable(`${pod.namespace}/${pod.name}`, netnsPath);
+          return this.#pods.listen(index, pod, netnsPath);
+        },
         unlisten: (index) => this.#pods.unlisten(index),
         readiness: () => this.#readiness(),
         inCharge: () => !this.#admin.isDisplaced() && this.#step !== 'draining',
@@ -418,24 +422,6 @@ export class Supervisor {
     });
   }
 
-  /** Listeners of a pod, in a namespace whose queued connections another listener takes over. */
-  #listen(index: number, pod: EnrolledPod, netnsPath: string): Promise<Result<void>> {
-    let why: string | null;
-    try {
-      const netns = NetworkNamespace.open(netnsPath);
-      why = migrateRequests(netns);
-      netns.close();
-    } catch (error) {
-      why = messageOf(error);
-    }
-    if (why !== null && !this.#saidUnmigratable) {
-      this.#saidUnmigratable = true;
-      const message = 'net.ipv4.tcp_migrate_req cannot be set: replacing the agent will reset connections that wait';
-      this.#log.warn({ error: why, pod: `${pod.namespace}/${pod.name}` }, message);
-    }
-    return this.#pods.listen(index, pod, netnsPath);
-  }
-
   async #loadSnapshot(): Promise<void> {
     const { resources, error } = this.#store.load();
     if (error !== null) this.#log.error({ error, path: this.#snapshotPath }, 'stored configuration was not usable');
@@ -501,16 +487,4 @@ export class Supervisor {
       this.#repairing = false;
     }
   }
-}
-
-function openAccessLog(file: string | null): Writable {
-  if (file !== null) return createWriteStream(file, { flags: 'a', mode: 0o600 });
-  // A command of the CLI ends when the reader of its output is gone; an agent loses its access log and goes on.
-  process.stdout.removeAllListeners('error');
-  return process.stdout;
-}
-
-/** Waits until what was written has been taken, or its reader is too slow. */
-function flush(output: Writable): Promise<void> {
-  return withDeadline(new Promise<void>((resolve) => output.write('', () => resolve())), 1_000);
 }

@@ -15,6 +15,9 @@ import type { Predecessor } from './predecessor.ts';
 
 export type TakeoverStep = 'configuration' | 'workers' | 'pods' | 'taking over';
 
+/** What is asked of the agent in charge. */
+export type OldAgent = Pick<Predecessor, 'ask' | 'last'>;
+
 /** The parts of the agent that starts. */
 export interface TakeoverParts {
   readonly store: Pick<SnapshotStore, 'hold' | 'reload'>;
@@ -26,9 +29,9 @@ export interface TakeoverParts {
   /** Takes the admin socket's name: the old agent writes nothing any more as soon as it notices. */
   displace(): void;
   /** For `weir status`. */
-  begin(step: TakeoverStep): void;
+  readonly begin: (step: TakeoverStep) => void;
   /** The agent was told to end. */
-  ended(): boolean;
+  readonly ended: () => boolean;
   loadConfiguration(): Promise<void>;
   startWorkers(): Promise<void>;
 }
@@ -38,9 +41,9 @@ const CONTROLLER_POLL_MS = 10;
 
 export class Takeover {
   readonly #parts: TakeoverParts;
-  readonly #before: Predecessor;
+  readonly #before: OldAgent;
 
-  constructor(parts: TakeoverParts, before: Predecessor) {
+  constructor(parts: TakeoverParts, before: OldAgent) {
     this.#parts = parts;
     this.#before = before;
   }

@@ -55,7 +55,7 @@ function migrates(pod: LabPod): string {
 
 function held(): Socket {
   const socket = openSocket(client.netns, web.v4, 9_000);
-  assert.ok(typeof socket !== 'string', String(socket));
+  assert.ok(typeof socket !== 'string');
   return socket;
 }
 

@@ -191,11 +191,8 @@ test('at the deadline what is in flight is reset, and the access log says why; w
   assert.deepEqual(
     reasons
       .filter(({ reason }) => reason !== null)
-      .map(({ protocol, reason }) => [protocol, reason])
-      .sort(),
-    [
-      ['http', 'DRAIN_DEADLINE'],
-      ['tcp', 'DRAIN_DEADLINE'],
-    ],
+      .map(({ protocol, reason }) => `${protocol} ${reason}`)
+      .sort((x, y) => (x < y ? -1 : 1)),
+    ['http DRAIN_DEADLINE', 'tcp DRAIN_DEADLINE'],
   );
 });

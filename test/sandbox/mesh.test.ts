@@ -1,6 +1,6 @@
 /** The whole of weir through `weir sandbox`: two nodes, controller, agents, routes, policies, refusals, restarts. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Corner, ECHO, eventually, type PodRow, type Running } from './sandbox-harness.ts';
 
@@ -164,14 +164,49 @@ test('no admin socket is reachable from a pod', async () => {
   }
 });
 
-test('restart agent, with and without --kill, returns when traffic flows again', async () => {
-  for (const words of [[], ['--kill'], ['--node', '1', '--kill']]) {
+test('restart agent, with and without --hard and --kill, returns when traffic flows again', async () => {
+  for (const words of [[], ['--hard'], ['--kill'], ['--node', '1', '--kill']]) {
     await corner.ok(['sandbox', 'restart', 'agent', ...words]);
     for (const pod of ['friend', 'stranger']) assert.equal(await curl(pod, url), '200 ', words.join(' '));
   }
   const [first, second] = await nodes();
-  assert.deepEqual([first?.agent.restarts, second?.agent.restarts], [2, 3]);
+  assert.deepEqual([first?.agent.restarts, second?.agent.restarts], [3, 4]);
 });
+
+test('restart agent with a controller that hangs does not wait for it', async () => {
+  const controller = processOf('controller');
+  process.kill(controller, 'SIGSTOP');
+  try {
+    const [before] = await nodes();
+    await corner.ok(['sandbox', 'restart', 'agent', '--node', '0', '--timeout', '25']);
+    const [now] = await nodes();
+    assert.notEqual(now?.agent.pid, before?.agent.pid);
+    assert.equal(await curl('friend', url), '200 ');
+  } finally {
+    process.kill(controller, 'SIGCONT');
+  }
+  await corner.ok(['sandbox', 'restart', 'agent']);
+});
+
+/** The sandbox's process of `weir COMMAND`. */
+function processOf(command: string): number {
+  const found = readdirSync('/proc').find((entry) => {
+    if (!/^\d+$/.test(entry)) return false;
+    const args = commandLine(entry);
+    const at = args.findIndex((arg) => arg.endsWith('weir.js'));
+    return at >= 0 && args[at + 1] === command && args.some((arg) => arg.includes(corner.folder));
+  });
+  assert.ok(found !== undefined, `no process of weir ${command}`);
+  return Number(found);
+}
+
+function commandLine(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return []; // gone meanwhile
+  }
+}
 
 test('restart controller --kill: traffic goes on, and what is applied afterwards is acknowledged', async () => {
   await corner.ok(['sandbox', 'restart', 'controller', '--kill']);

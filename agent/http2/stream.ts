@@ -131,6 +131,12 @@ export class Http2Stream implements MessageStream {
     const length = left < PAYLOAD_MAX ? left : PAYLOAD_MAX;
     const isEnd = this.#endPending && length === this.pendingBytes;
     const sent = this.session.writeData(this, first, this.#sentOfFirst, length, isEnd);
+    // With END_STREAM the stream may be gone already, and what it had booked with it (clear).
+    if (!this.closed) this.#dropSent(sent, left);
+    if (sent > 0) this.handler?.onSent(this, sent);
+  }
+
+  #dropSent(sent: number, left: number): void {
     this.pendingBytes -= sent;
     this.session.release(sent);
     this.#sentOfFirst += sent;
@@ -142,7 +148,6 @@ export class Http2Stream implements MessageStream {
       this.session.writeHeaders(this, this.#trailersPending, true);
       this.#trailersPending = null;
     }
-    if (sent > 0) this.handler?.onSent(this, sent);
   }
 
   /** @internal Forgets what waits: the stream is gone. */

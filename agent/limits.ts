@@ -14,8 +14,10 @@ export const limits = {
   acceptsPerEvent: 8,
   /** Least cost of an event, units: a handler that found nothing to do still took about a microsecond. */
   eventCostMin: 100,
-  /** Quanta a pod that is alone may spend before other pods' events are looked for. */
+  /** Quanta a pod that is alone may spend before other pods' events are looked for: looking costs as many events as it has ready. */
   soloQuanta: 8,
+  /** How long no other pod must have been served for that, ms; else one quantum, which is what a quiet pod then waits beside a flood. */
+  soloAfterMs: 1_000,
   /** epoll_wait calls per turn while each returns a full list, so that a pod with thousands of ready sockets hides nobody. */
   waitsPerTurnMax: 4,
   /** Debt of a pod, quanta: what it owes beyond that for work outside its turns (timers, policy changes) is forgiven, else it could stall for long. */

@@ -88,6 +88,13 @@ export class BypassSets {
     this.#loosenSoon(limits.bypassAddDelayMs);
   }
 
+  /** As request, but takes nothing for granted: all sets are written anew, in one step each. Call it on a timer. */
+  async repair(): Promise<void> {
+    // Somebody may have changed a set, or an agent that is leaving may have written to it last.
+    for (const sets of this.#pods.values()) sets.actual = null;
+    await this.request();
+  }
+
   status(): BypassStatus {
     const { mesh, podRules } = this.#deps;
     const inUse = this.#deps.enrolled().filter(({ netnsPath }) => podRules.formOf(netnsPath) === 'bypass');

@@ -91,7 +91,7 @@ const TCP_COLUMNS: readonly Column<TcpStatsDocument>[] = [
 
 const POD_COLUMNS: readonly Column<PodStatsDocument>[] = [
   { header: 'namespace', value: (pod) => pod.namespace },
-  { header: 'pod', value: (pod) => truncate(pod.name, 40) },
+  { header: 'pod', value: (pod) => truncate(pod.name, 30) },
   { header: 'conns', value: (pod) => pod.connections, align: 'right' },
   { header: 'opened', value: (pod) => pod.connectionsOpened, align: 'right' },
   { header: 'refused', value: (pod) => pod.refused, align: 'right' },

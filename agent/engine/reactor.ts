@@ -14,7 +14,7 @@
  *
  * Bound: an event of a quiet tenant waits for the turn in progress (at most one quantum, plus the overshoot of one event, per active
  * tenant; soloQuanta of them when one tenant is alone) and then for nobody but other newcomers, as soon as epoll_wait
- * has shown it. One turn looks at up to eventsPerWait × waitsPerTurnMax ready descriptors, and the kernel rotates its list.
+ * has shown it; a pod counts as alone when nobody else was served for soloAfterMs. One turn looks at up to eventsPerWait × waitsPerTurnMax ready descriptors, and the kernel rotates its list.
  *
  * Stale events: epoll data = fd (low 32 bits) and its generation (high 32). remove() starts a new generation, so an event that was fetched before
  * a close, and meant the descriptor's earlier owner, is dropped and counted, even when the number is in use again.
@@ -28,8 +28,10 @@ import { limits } from '../limits.ts';
 import { EEXIST, EINTR, ENOENT, errnoName } from './errno.ts';
 import { readErrno } from './ffi.ts';
 import { architectureOf, epollEventLayout } from './layout.ts';
+import { grownFloat64, grownInt32 } from './grown-array.ts';
 import * as libc from './libc.ts';
 import { allocatePinned } from './memory.ts';
+import { SoloTenant } from './solo-tenant.ts';
 import { type TimerTarget, TimerWheel } from './timer-wheel.ts';
 
 /** EPOLLIN: there is something to read, or the end, or an error. */
@@ -49,6 +51,8 @@ const EVENT_WORDS = EVENT.size / 4;
 const FD_WORD = EVENT.dataOffset / 4;
 const GENERATION_WORD = FD_WORD + 1;
 const NONE = -1;
+/** Least cost of a timer that fires: it closes a connection or dials. */
+const TIMER_COST = 500;
 
 /** What is called when a descriptor is ready. */
 export interface ReadyHandler {
@@ -57,9 +61,6 @@ export interface ReadyHandler {
   /** Events are among those asked for, plus ERROR and HANGUP. Answers the cost: about octets moved, plus 1,000 per request. */
   onReady(events: number): number;
 }
-
-/** Least cost of a timer that fires: it closes a connection or dials. */
-const TIMER_COST = 500;
 
 /** Cumulative since the reactor was made. */
 export interface ReactorCounters {
@@ -84,7 +85,7 @@ export class Reactor {
   /** Wall time spent in each tenant's handlers, ms. Index: tenant. Replaced when it grows: see cpuMs. */
   tenantCpuMs = new Float64Array(64);
 
-  /** How long the last turn took after its wait, ms, and whether it left events behind. */
+  /** How long the last turn took after its wait, ms. */
   turnMs = 0;
 
   private readonly clock: () => number;
@@ -115,6 +116,7 @@ export class Reactor {
   private activeNext = new Int32Array(64).fill(NONE);
   private activeHead = NONE;
   private queued = 0;
+  private readonly solo = new SoloTenant();
   /** What charge() has added since the handler that runs was called. */
   private surcharge = 0;
   /** Turns and rounds so far: how often a tenant could have been served. */
@@ -290,7 +292,7 @@ export class Reactor {
 
   /** The plain loop. Nobody else waits, so nothing is charged; but after soloQuanta we look whether somebody does. */
   private serveSole(tenant: number, count: number): void {
-    let budget = tenant === 0 ? Number.POSITIVE_INFINITY : this.quantum * limits.soloQuanta;
+    let budget = tenant === 0 ? Number.POSITIVE_INFINITY : this.quantum * this.solo.quanta(tenant, this.nowMs);
     for (let index = 0; index < count; index++) {
       if (budget <= 0) {
         this.enqueue(index, count);
@@ -353,7 +355,8 @@ export class Reactor {
     let previous = NONE;
     let tenant = this.activeHead;
     const isAlone = tenant !== NONE && this.activeNext[tenant] === NONE;
-    const allowance = isAlone ? this.quantum * limits.soloQuanta : this.quantum;
+    if (!isAlone) this.solo.shared(this.nowMs);
+    const allowance = isAlone ? this.quantum * this.solo.quanta(tenant, this.nowMs) : this.quantum;
     while (tenant !== NONE) {
       const deficit = (this.deficits[tenant] as number) + allowance;
       this.deficits[tenant] = deficit;
@@ -494,16 +497,4 @@ export class Reactor {
     active.set(this.active);
     this.active = active;
   }
-}
-
-function grownInt32(before: Int32Array, capacity: number, fill: number): Int32Array<ArrayBuffer> {
-  const after = new Int32Array(capacity).fill(fill);
-  after.set(before);
-  return after;
-}
-
-function grownFloat64(before: Float64Array, capacity: number): Float64Array<ArrayBuffer> {
-  const after = new Float64Array(capacity);
-  after.set(before);
-  return after;
 }

@@ -46,7 +46,8 @@ export function writeHeaders(sink: FrameSink, streamId: number, block: Buffer, e
   if (length <= PAYLOAD_MAX) {
     const at = sink.reserve(FRAME_HEADER + length);
     const into = sink.bytes;
-    copyOctets(block, 0, length, into, writeFrameHeader(into, at, length, HEADERS, end | FLAG_END_HEADERS, streamId));
+    // A whole array: set() makes no view of a part, which is what makes Buffer.copy dear.
+    into.set(block, writeFrameHeader(into, at, length, HEADERS, end | FLAG_END_HEADERS, streamId));
     return;
   }
   for (let done = 0; done < length; ) {

@@ -217,7 +217,8 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
       this.#setPending(null);
       this.#consume(readBuffer, 0, held, 0);
     }
-    if (this.#readPaused && this.#state === READ_HEAD && !this.blocked) this.resumeReading();
+    const readsOn = this.#state === READ_HEAD || (this.#state === IN_FLIGHT && this.#exchange.takesBody);
+    if (this.#readPaused && readsOn && !this.blocked) this.resumeReading();
   }
 
   // --- writing to the client

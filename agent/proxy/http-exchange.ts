@@ -239,6 +239,11 @@ export class HttpExchange implements Exchange {
     return headLength + body;
   }
 
+  /** More of the request's body is to come, and there is room for it. */
+  get takesBody(): boolean {
+    return !this.requestComplete && this.#upstream !== null && !this.#upstream.blocked;
+  }
+
   get #mayReuseUpstream(): boolean {
     const withoutBody = this.requestComplete && this.#requestBytes === 0;
     return withoutBody || !WITHOUT_CONTENT.has(this.#method);

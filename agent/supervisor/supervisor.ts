@@ -492,7 +492,7 @@ export class Supervisor {
     this.#repairing = true;
     try {
       const repaired = await this.#enrolment.repair();
-      await this.#bypass.request();
+      await this.#bypass.repair();
       const pods = repaired.map(({ pod }) => `${pod.namespace}/${pod.name}`);
       if (pods.length > 0) this.#log.warn({ pods }, 'capture of pods was repaired');
     } catch (error) {

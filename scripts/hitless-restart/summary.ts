@@ -39,7 +39,13 @@ function phase(atMs: number, rounds: readonly Round[]): string {
 
 /** The table. */
 export function printCounts(counts: readonly Counts[], seconds: number): void {
-  const rows = counts.map(({ kind, requests, failed, retried, cuts }) => [kind, requests, failed, retried, cuts.length]);
+  const rows = counts.map(({ kind, requests, failed, retried, cuts }) => [
+    kind,
+    requests,
+    failed,
+    retried,
+    cuts.length,
+  ]);
   const sums = [1, 2, 3, 4].map((column) => rows.reduce((sum, row) => sum + Number(row[column]), 0));
   const header = ['kind', 'requests', 'failed', 'sent again', 'outlived the deadline'];
   for (const row of [header, ...rows, ['all', ...sums]]) {

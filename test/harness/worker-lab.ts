@@ -235,9 +235,17 @@ export class WorkerLab {
     return text;
   }
 
+  /** Resolves with the worker's exit status. */
+  async workerEnd(): Promise<number | null> {
+    const worker = this.#worker;
+    if (worker === null || worker.exitCode !== null) return worker?.exitCode ?? null;
+    const [status] = (await once(worker, 'exit')) as [number | null];
+    return status;
+  }
+
   async killWorker(signal: NodeJS.Signals): Promise<void> {
     const worker = this.#worker;
-    if (worker === null) return;
+    if (worker === null || worker.exitCode !== null || worker.signalCode !== null) return;
     const gone = once(worker, 'exit');
     worker.kill(signal);
     await gone;

@@ -334,3 +334,35 @@ test('timers that fall due in bulk fire a few per turn, and sockets are served i
   );
   reactor.close();
 });
+
+test('a flood that has shared the worker lately looks for others after each quantum, one that was alone for long after several', () => {
+  let nowMs = 0;
+  const reactor = new Reactor(() => nowMs, QUANTUM);
+  const [readEnd, writeEnd] = pipe();
+  writeSync(writeEnd, 'x');
+  let calls = 0;
+  for (let index = 0; index < 20; index++) {
+    const fd = ok(libc.fcntl(readEnd, F_DUPFD_CLOEXEC, 0));
+    const onReady = (): number => {
+      calls++;
+      return QUANTUM;
+    };
+    ok(reactor.add(fd, READABLE, handler(1, onReady)));
+  }
+  const callsPerTurn = (): number => {
+    calls = 0;
+    reactor.turn(0);
+    return calls;
+  };
+  assert.equal(callsPerTurn(), limits.soloQuanta);
+  const onQuiet = (): number => {
+    reactor.remove(readEnd);
+    return 1;
+  };
+  ok(reactor.add(readEnd, READABLE, handler(2, onQuiet)));
+  callsPerTurn();
+  for (let turn = 0; turn < 50; turn++) assert.equal(callsPerTurn(), 1);
+  nowMs += limits.soloAfterMs + 1;
+  assert.equal(callsPerTurn(), limits.soloQuanta);
+  reactor.close();
+});

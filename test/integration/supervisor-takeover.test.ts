@@ -104,7 +104,10 @@ test('a first agent that hangs is not waited for for long, which is said; when i
   assert.match(second.err, /"level":"error".*the agent before does not answer and is not waited for/);
   assert.equal(status.predecessor?.answers, false);
   const shown = await lab.command(['status'], [lab.socketOf(NODE)]);
-  assert.match(shown.out, /the agent before hangs: it does not answer, and its workers still serve their share; end it/);
+  assert.match(
+    shown.out,
+    /the agent before hangs: it does not answer, and its workers still serve their share; end it/,
+  );
   assert.equal((await ask(lab.cniSocketOf(NODE), 'POST', '/status', '{}')).status, 200);
   first.child.kill('SIGCONT');
   assert.deepEqual(await first.ended, { code: 0, signal: null });

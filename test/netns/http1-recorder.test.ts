@@ -23,6 +23,8 @@ const VIP = '10.96.0.60';
 const MUTATIONS = Number(process.env['RECORDER_RUNS'] ?? 2_000);
 const SEED = 20_251_121;
 
+/** A client that half-closes is answered or closed; what takes longer hangs. */
+const PATIENCE_MS = 30_000;
 /** Each judges one case after the other, at an endpoint of its own; side by side they keep the worker busy. */
 const LANES = 8;
 
@@ -57,12 +59,17 @@ class Lane {
   async send(parts: readonly string[]): Promise<string> {
     const socket = lab.dial('a', this.vip, 80);
     let text = '';
-    const ended = new Promise<void>((resolve) => {
+    const ended = new Promise<void>((resolve, reject) => {
+      const patience = setTimeout(() => reject(new Error(`no end: ${JSON.stringify({ parts, text })}`)), PATIENCE_MS);
       socket.on('data', (chunk: Buffer) => {
         text += chunk.toString('latin1');
       });
-      socket.on('end', resolve);
-      socket.on('close', () => resolve());
+      for (const event of ['end', 'close'] as const) {
+        socket.on(event, () => {
+          clearTimeout(patience);
+          resolve();
+        });
+      }
     });
     for (const part of parts) {
       if (part !== parts[0]) await new Promise((resolve) => setImmediate(resolve));

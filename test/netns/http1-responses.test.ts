@@ -134,6 +134,26 @@ test('chunks that turn out bad once the head is out: cut, never a complete respo
   }
 });
 
+test('a body that comes after its pipelined head is read, on a connection to the endpoint that was used before', async () => {
+  respond = (socket, text) => {
+    if (text.includes('/first') || text.endsWith('end')) socket.write(OK);
+  };
+  const post = 'POST /second HTTP/1.1\r\nHost: web\r\nContent-Length: 6\r\n\r\nbeg';
+  const client = new Client().send(request('/first') + post);
+  await client.until(() => client.text === OK);
+  await waitFor(() => received.endsWith('beg'));
+  client.send('end');
+  await client.until(() => client.text === OK + OK);
+  assert.equal(client.text, OK + OK);
+  client.socket.destroy();
+
+  // …and when its client gives up, so does the request.
+  const gone = new Client().send(request('/first') + post);
+  gone.socket.end();
+  await gone.until(() => false);
+  assert.equal(gone.text, OK);
+});
+
 describe('1xx', () => {
   const POST = 'POST /e HTTP/1.1\r\nHost: web\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n';
 

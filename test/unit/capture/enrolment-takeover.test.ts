@@ -67,7 +67,10 @@ test('following again: new pods are listened for, removed ones are let go, also 
   await add('c', '10.0.0.1');
   newNode.calls.length = 0;
   assert.ok((await after.follow()).ok);
-  assert.deepEqual(newNode.calls, ['unlisten 1', 'listen 2 b', 'listen 1 c'].sort((x, y) => order(x) - order(y)));
+  assert.deepEqual(
+    newNode.calls,
+    ['unlisten 1', 'listen 2 b', 'listen 1 c'].sort((x, y) => order(x) - order(y)),
+  );
   assert.deepEqual(newNode.probed.size, 0);
   assert.deepEqual([...newNode.listening.values()].sort(), ['/run/netns/b', '/run/netns/c']);
 });

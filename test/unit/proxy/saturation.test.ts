@@ -69,7 +69,8 @@ test('never sheds a pod that used less than the mean, nor spares the one that us
       const world = new World(busy.length);
       for (let i = 0; i < 40 && !world.saturation.shedding; i++) world.turn(busy);
       const most = Math.max(...busy);
-      for (const index of world.shed) assert.ok((busy[index] ?? 0) * busy.length >= most, `pod ${index} of ${busy.join(', ')}`);
+      for (const index of world.shed)
+        assert.ok((busy[index] ?? 0) * busy.length >= most, `pod ${index} of ${busy.join(', ')}`);
       const lightest = Math.min(...world.shed.map((index) => busy[index] ?? 0));
       busy.forEach((ms, index) => {
         if (ms > lightest) assert.ok(world.shed.includes(index), `pod ${index} used ${ms}, ${lightest} was shed`);

@@ -5,10 +5,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
+import { limits } from '../../../agent/limits.ts';
 
 interface Container {
   readonly args: readonly string[];
   readonly ports?: readonly { readonly containerPort: number }[];
+  readonly env?: readonly {
+    readonly name: string;
+    readonly valueFrom?: { readonly fieldRef?: { readonly fieldPath: string } };
+  }[];
   readonly volumeMounts: readonly {
     readonly name: string;
     readonly mountPath: string;
@@ -16,14 +21,19 @@ interface Container {
   }[];
   readonly readinessProbe: { readonly exec?: { readonly command: readonly string[] } };
 }
+interface Update {
+  readonly rollingUpdate: { readonly maxSurge?: number; readonly maxUnavailable: number };
+}
 interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly spec?: {
     readonly ports?: readonly { readonly port: number }[];
+    readonly updateStrategy?: Update;
     readonly template?: {
       readonly spec: {
         readonly serviceAccountName: string;
+        readonly terminationGracePeriodSeconds?: number;
         readonly containers: readonly Container[];
         readonly volumes: readonly { readonly name: string; readonly hostPath?: { readonly path: string } }[];
       };
@@ -94,6 +104,27 @@ test('the agent keeps its folders where weir agent keeps them by default, mounte
 test('namespaces made later by the runtime reach the agent', () => {
   const mount = workload('weir-agent').container.volumeMounts.find((each) => each.mountPath === '/run/netns');
   assert.equal(mount?.mountPropagation, 'HostToContainer');
+});
+
+test('an update replaces agents beside each other: surge, no ports, an instance, and time to drain', () => {
+  const daemonSet = manifests.find((each) => each.kind === 'DaemonSet');
+  assert.deepEqual(daemonSet?.spec?.updateStrategy?.rollingUpdate, { maxSurge: 1, maxUnavailable: 0 });
+  const { spec, container } = workload('weir-agent');
+  assert.equal(container.ports, undefined);
+  const instance = container.env?.find(({ name }) => name === 'WEIR_INSTANCE');
+  assert.equal(instance?.valueFrom?.fieldRef?.fieldPath, 'metadata.uid');
+  const flags = flagsOf(container);
+  assert.equal(flags.get('--when-superseded'), 'wait');
+  const needed = Number(flags.get('--drain-deadline')) + (limits.successorWaitMs + limits.cniCloseMs) / 1_000;
+  assert.ok((spec.terminationGracePeriodSeconds ?? 0) > needed, `${needed} s may be needed`);
+});
+
+test('the node’s /proc/sys/net is where the agent looks for it', () => {
+  const { spec, container } = workload('weir-agent');
+  const mount = container.volumeMounts.find((each) => each.name === 'sysctl-net');
+  assert.equal(spec.volumes.find((each) => each.name === 'sysctl-net')?.hostPath?.path, '/proc/sys/net');
+  const source = readFileSync(new URL('../../../agent/capture/migrate-requests.ts', import.meta.url), 'utf8');
+  assert.ok(source.includes(`'${mount?.mountPath}/ipv4/tcp_migrate_req'`));
 });
 
 test('every mount has a volume, and every service account exists', () => {

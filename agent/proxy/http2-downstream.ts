@@ -7,7 +7,7 @@
  */
 import { EAGAIN, EINTR } from '../engine/errno.ts';
 import { ERROR, HANGUP, PEER_CLOSED, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
-import { receive, setReset } from '../engine/socket.ts';
+import { discard, receive, setReset, shutdownWrite } from '../engine/socket.ts';
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import { CANCEL, errorName, NO_ERROR } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
@@ -49,6 +49,9 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
   #dedicated: Http2Upstream | null = null;
   #readPaused = false;
   #closing = false;
+  /** We have said all we have to say, and wait for the client to close. */
+  #lingering = false;
+  #discarded = 0;
   #closed = false;
   #lastActiveMs: number;
   #requests = 0;
@@ -88,6 +91,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     this.#lastActiveMs = this.context.reactor.nowMs;
     if ((events & WRITABLE) !== 0 && this.#output.blocked && this.#output.drain()) this.#onDrained();
     if (this.#closed || (events & (READABLE | PEER_CLOSED | HANGUP | ERROR)) === 0) return 200;
+    if (this.#lingering) return this.#discard();
     if (this.#readPaused) {
       this.#close(true);
       return 200;
@@ -100,7 +104,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
 
   onTimer(nowMs: number): void {
     if (this.#closing) {
-      this.#close(true);
+      this.#close(!this.#lingering);
       return;
     }
     if (this.session.draining) {
@@ -237,16 +241,47 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
 
   // --- the end
 
-  /** Closes once what is queued is out. */
+  /** Ends our side once what is queued is out. */
   #endGracefully(): void {
     if (this.#closed) return;
     this.#output.flush();
     if (!this.#output.blocked) {
-      this.#close(false);
+      this.#linger();
       return;
     }
     if (!this.#closing) this.context.reactor.timers.arm(this.#timer, limits.halfCloseTimeoutMs);
     this.#closing = true;
+  }
+
+  /**
+   * Reads on until the client closes, too: what arrives for a closed socket is answered with RST, and a client that meets it
+   * while it writes does not read our GOAWAY any more, nor the end of its last response (RFC 9112 section 9.6 has the same).
+   */
+  #linger(): void {
+    if (this.#lingering) return;
+    this.#lingering = true;
+    this.#closing = true;
+    this.#readPaused = false;
+    this.#rest.clear();
+    shutdownWrite(this.fd);
+    this.context.reactor.timers.arm(this.#timer, limits.lingerTimeoutMs);
+    this.#updateInterest();
+  }
+
+  #discard(): number {
+    const got = discard(this.fd, limits.readBufferBytes);
+    if (got === -EAGAIN || got === -EINTR) return 50;
+    if (got <= 0) {
+      this.#close(got < 0);
+      return 200;
+    }
+    this.#count(got);
+    this.#discarded += got;
+    if (this.#discarded > limits.lingerBytesMax) {
+      this.context.bounds.hit('lingerBytesMax');
+      this.#close(true);
+    }
+    return got + 200;
   }
 
   #close(reset: boolean): void {
@@ -275,7 +310,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
 
   /** GOAWAY, whether or not somebody else accepts: a client that has seen it uses another connection by itself. */
   drain(patient: boolean): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#lingering) return;
     if (!this.session.draining) {
       this.session.drain();
       this.context.reactor.timers.arm(this.#timer, limits.http2GoAwayTimeoutMs);

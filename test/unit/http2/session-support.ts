@@ -12,8 +12,9 @@ import { type LimitName, limits } from '../../../agent/limits.ts';
 export class MemorySink implements FrameSink {
   bytes = Buffer.alloc(4_096);
   blocked = false;
-  /** Octets kept by streams. */
+  /** Octets booked for what streams keep, and how many may be. */
   held = 0;
+  heldMax = Number.POSITIVE_INFINITY;
   #used = 0;
 
   reserve(octets: number): number {
@@ -24,13 +25,14 @@ export class MemorySink implements FrameSink {
   }
 
   hold(octets: number): boolean {
+    if (this.held + octets > this.heldMax) return false;
     this.held += octets;
     return true;
   }
 
   release(octets: number): void {
     this.held -= octets;
-    assert.ok(this.held >= 0, 'more octets were given back than were kept');
+    assert.ok(octets >= 0 && this.held >= 0, 'more was released than held');
   }
 
   /** What came since the last time. */

@@ -299,7 +299,7 @@ describe('gRPC', () => {
     const codes = stats.http
       .filter(({ labels }) => labels['request_protocol'] === 'grpc' && labels['destination_service_name'] === 'grpc')
       .map(({ labels }) => labels['grpc_response_status']);
-    assert.deepEqual([...new Set(codes)].sort(), ['0', '5']);
+    assert.deepEqual(new Set(codes), new Set(['0', '5']));
   });
 
   test('no endpoint: UNAVAILABLE', async () => {

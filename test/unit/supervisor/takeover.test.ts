@@ -17,7 +17,15 @@ const STATUS: ControlStatus = {
   sinceMs: null,
   lastError: null,
   systemVersion: '',
-  resources: { workload: 0, service: 0, httpRoute: 0, authorizationPolicy: 0 },
+  resources: {
+    workload: 0,
+    service: 0,
+    httpRoute: 0,
+    tlsRoute: 0,
+    tcpRoute: 0,
+    authorizationPolicy: 0,
+    meshSettings: 0,
+  },
   lastChangeMs: null,
   nacks: [],
 };

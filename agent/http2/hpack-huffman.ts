@@ -2,7 +2,7 @@
  * Huffman-coded strings of HPACK (RFC 7541 section 5.2, appendix B). The code is canonical: codes of one length are
  * consecutive and ascend with their symbols, so the lengths alone say it all.
  *
- * Decoding looks twelve bits up at once, which is two symbols of ordinary text (scripts/bench-hpack.ts: 60 % of the time of one
+ * Decoding looks twelve bits up at once, which is two symbols of ordinary text (scripts/bench-hpack.ts: two thirds of the time of one
  * symbol per lookup). Longer codes, and the last octets, go by tables of eight bits, one for each prefix of 8, 16 or 24 bits:
  *
  *    bits ──► [ first table, 256 ] ──► symbol, and how many of the eight bits it took

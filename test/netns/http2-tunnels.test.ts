@@ -15,12 +15,13 @@ import {
   SETTINGS,
   settings,
 } from '../harness/http2-frames.ts';
-import { policy, service, WorkerLab, workload } from '../harness/worker-lab.ts';
+import { httpRoute, policy, service, WorkerLab, workload } from '../harness/worker-lab.ts';
 
 /** Endpoints: Node's, with RFC 8441; Node's, without; by hand; HTTP/1.1 (declared so, behind a route's port). */
 const WEB = '10.96.0.90';
 const OLD = '10.96.0.91';
 const HAND = '10.96.0.92';
+const ROUTED = '10.96.0.93';
 const { NGHTTP2_CANCEL, NGHTTP2_CONNECT_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
 const WEBSOCKET = {
   ':method': 'CONNECT',
@@ -48,7 +49,21 @@ before(async () => {
     service('web', WEB, 80, 'http2'),
     service('old', OLD, 80, 'http2'),
     service('hand', HAND, 80, 'http2'),
-    workload(b, { app: 'b' }, { 'default/web': to(8080), 'default/old': to(8081), 'default/hand': to(8082) }),
+    service('routed', ROUTED, 80, 'http2'),
+    service('plain', '10.96.0.94', 80, 'http'),
+    workload(
+      b,
+      { app: 'b' },
+      { 'default/web': to(8080), 'default/old': to(8081), 'default/hand': to(8082), 'default/plain': to(8083) },
+    ),
+    httpRoute('routed', 'routed', [
+      {
+        name: null,
+        matches: [],
+        filters: [],
+        backends: [{ namespace: 'default', name: 'plain', port: 80, weight: 1, filters: [], valid: true }],
+      },
+    ]),
   ]);
   for (const [port, enableConnectProtocol] of [
     [8080, true],
@@ -188,12 +203,13 @@ for (const [name, fields] of [
 
     test('resets are passed on with their code, both ways', async () => {
       const session = await connect(WEB);
-      let code: Promise<number> | null = null;
-      handle = (stream) => {
-        stream.respond({ ':status': 200 });
-        stream.write('up');
-        code = new Promise((resolve) => stream.on('close', () => resolve(stream.rstCode)));
-      };
+      const code = new Promise<number>((resolve) => {
+        handle = (stream) => {
+          stream.respond({ ':status': 200 });
+          stream.write('up');
+          stream.on('close', () => resolve(stream.rstCode));
+        };
+      });
       const tunnel = open(session, fields);
       await brings(tunnel, 'up');
       tunnel.stream.close(NGHTTP2_CONNECT_ERROR);
@@ -239,6 +255,21 @@ describe('an endpoint without RFC 8441', () => {
     assert.deepEqual(seen, []);
     const plain = open(session, PLAIN);
     assert.equal((await plain.answered)[':status'], 200);
+    session.close();
+  });
+});
+
+describe('an endpoint that a route reaches over HTTP/1.1', () => {
+  test('neither kind of CONNECT is translated: 501', async () => {
+    const session = await connect(ROUTED);
+    for (const [fields, reason] of [
+      [WEBSOCKET, 'EXTENDED_CONNECT_UNSUPPORTED'],
+      [PLAIN, 'CONNECT_UNSUPPORTED'],
+    ] as const) {
+      const answer = await open(session, fields).answered;
+      assert.equal(answer[':status'], 501);
+      assert.equal(answer['x-weir-reason'], reason);
+    }
     session.close();
   });
 });

@@ -74,8 +74,8 @@ export interface OutputRequest extends PayloadMessage {
 }
 
 export interface Codec<T> {
-  encode(message: T): Buffer;
-  decode(octets: Uint8Array): T;
+  readonly encode: (message: T) => Buffer;
+  readonly decode: (octets: Uint8Array) => T;
 }
 
 function codec<T extends object>(name: string): Codec<T> {

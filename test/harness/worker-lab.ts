@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server, Socket } from 'node:net';
+import { createInterface } from 'node:readline';
 import { prepareAddress } from '../../agent/engine/address.ts';
 import { NetworkNamespace } from '../../agent/engine/netns.ts';
 import { connectTo, openListener, openStream } from '../../agent/engine/socket.ts';
@@ -81,9 +82,7 @@ export class WorkerLab {
       decoder.push(chunk, (payload) => this.#onMessage(JSON.parse(payload.toString()) as FromWorker));
     });
     this.#ipc.on('error', () => undefined);
-    (worker.stdio[4] as Socket).on('data', (chunk: Buffer) => {
-      for (const line of chunk.toString().split('\n')) if (line !== '') this.accessLines.push(line);
-    });
+    createInterface({ input: worker.stdio[4] as Socket }).on('line', (line) => this.accessLines.push(line));
     await this.wait((message) => message.type === 'ready');
     const hello = { type: 'hello', worker: 0, node: NODE, trustDomain: 'cluster.local', logLevel: 'info' } as const;
     this.send({ ...hello, accessLog, ...(caps === undefined ? {} : { caps }) });

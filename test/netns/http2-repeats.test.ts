@@ -4,11 +4,26 @@ import * as http2 from 'node:http2';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { limits } from '../../agent/limits.ts';
 import { accept, eachRequest } from '../harness/http2-endpoint.ts';
-import { block, data, END_HEADERS, headers, rstStream } from '../harness/http2-frames.ts';
+import {
+  block,
+  DATA,
+  data,
+  END_HEADERS,
+  END_STREAM,
+  HEADERS,
+  headers,
+  Http2Client,
+  INITIAL_WINDOW_SIZE,
+  rstStream,
+  settings,
+  WINDOW_UPDATE,
+  windowUpdate,
+} from '../harness/http2-frames.ts';
 import { service, WorkerLab, workload } from '../harness/worker-lab.ts';
 
 const WEB = '10.96.0.70';
 const HALF = '10.96.0.71';
+const RELUCTANT = '10.96.0.72';
 const { NGHTTP2_REFUSED_STREAM } = http2.constants;
 
 type Handler = (stream: http2.ServerHttp2Stream, body: Buffer, attempt: number) => void;
@@ -31,12 +46,14 @@ before(async () => {
   await lab.mesh([
     service('web', WEB, 80, 'http2'),
     service('half', HALF, 80, 'http2'),
+    service('reluctant', RELUCTANT, 80, 'http2'),
     workload(
       b,
       { app: 'b' },
       {
         'default/web': [{ servicePort: 80, targetPort: 8080 }],
         'default/half': [{ servicePort: 80, targetPort: 8081 }],
+        'default/reluctant': [{ servicePort: 80, targetPort: 8082 }],
       },
     ),
   ]);
@@ -149,6 +166,51 @@ describe('a request that the endpoint has not looked at', () => {
     assert.equal(await post(Buffer.alloc(9_000_000)), 9_000_000);
     session.close();
     assert.equal(bodies.length, 601);
+  });
+});
+
+describe('the window of a client whose request is sent again', () => {
+  /** Takes a whole body, refuses it, and takes it the second time only little by little. */
+  async function reluctant(peer: Http2Client): Promise<void> {
+    let refuses = true;
+    for (;;) {
+      const received = await peer.next();
+      if (received === null) return;
+      const { type, stream } = received;
+      if (type !== DATA) continue;
+      if ((received.flags & END_STREAM) === 0) {
+        peer.send(settings([INITIAL_WINDOW_SIZE, 65_535]));
+        continue;
+      }
+      if (refuses) peer.send(settings([INITIAL_WINDOW_SIZE, 10]), rstStream(stream, NGHTTP2_REFUSED_STREAM));
+      else peer.send(windowUpdate(0, 8_000), headers(stream, block([[':status', '200']])));
+      refuses = !refuses;
+    }
+  }
+
+  test('is given back once for each octet, however often it was sent', async () => {
+    await lab.serve('b', 8082, (socket) => void accept(socket).then(reluctant));
+    const client = new Http2Client(lab.dial('a', RELUCTANT, 80));
+    await client.handshake();
+    const head = block([
+      [':method', 'POST'],
+      [':scheme', 'http'],
+      [':path', '/'],
+      [':authority', 'web'],
+    ]);
+    let given = 0;
+    const requests = 500;
+    for (let i = 0; i < requests; i++) {
+      const id = 2 * i + 1;
+      client.send(headers(id, head, END_HEADERS), data(id, Buffer.alloc(4_000), END_STREAM));
+      await client.until('the answer', ({ type, stream, payload }) => {
+        if (type === WINDOW_UPDATE && stream === 0) given += payload.readUInt32BE(0);
+        return type === HEADERS && stream === id;
+      });
+    }
+    client.destroy();
+    const sent = requests * 4_000;
+    assert.ok(given <= sent && given >= sent / 2, `${given} octets given back for ${sent}`);
   });
 });
 

@@ -64,7 +64,7 @@ export function firstOctets(
       if (protocol === 'tcp' && !flow.needsServerName()) return TO_RELAY;
       kind = header.length === end ? NEED_MORE : detect(bytes, header.length, end);
       // A routed request may go anywhere; the header belongs to one connection to one endpoint.
-      if (flow.direction === 'outbound' && (kind === IS_HTTP || kind === IS_HTTP2)) kind = IS_OPAQUE;
+      if (flow.direction === 'outbound' && (kind === IS_HTTP || kind === IS_HTTP2)) return opaque(flow);
     }
   }
   return afterHeader(flow, protocol, kind, bytes, end, hello);

@@ -133,6 +133,8 @@ test('a policy change cuts a live connection that is no longer allowed, and no o
   };
   assert.equal(await lab.exchange('a', RAW, 1, 'ping'), '');
   assert.equal(reached, false);
+  const refusals = (): number => lab.accessLines.filter((line) => line.includes('RBAC_DENIED')).length;
+  while (refusals() < 2) await new Promise((resolve) => setImmediate(resolve));
   const denied = lab.accessLines
     .map((line) => JSON.parse(line) as Record<string, unknown>)
     .filter((line) => line['reason'] === 'RBAC_DENIED');

@@ -43,9 +43,15 @@ export default {
       onlyOurs('^mesh/', '^agent/(http1|tls|proxy-protocol)/', '^agent/limits\\.ts$'),
     ),
     deny(
+      'http2-knows-no-sockets',
+      'agent/http2 works on bytes, and judges targets and fields by the code of http1.',
+      { path: '^agent/http2/' },
+      onlyOurs('^mesh/', '^agent/http[12]/', '^agent/limits\\.ts$'),
+    ),
+    deny(
       'codecs-do-no-io',
-      'Codecs import nothing that does I/O.',
-      { path: '^agent/(http1|tls|proxy-protocol)/' },
+      'The codecs import nothing that does I/O.',
+      { path: '^agent/(http[12]|tls|proxy-protocol)/' },
       { dependencyTypes: ['core', 'npm'], pathNot: ['^(node:)?buffer$'] },
     ),
     deny(
@@ -60,7 +66,7 @@ export default {
       { path: '^agent/(capture|upstream|proxy)/' },
       onlyOurs(
         '^mesh/',
-        '^agent/(engine|http1|tls|proxy-protocol|ipc|capture|upstream|proxy)/',
+        '^agent/(engine|http1|http2|tls|proxy-protocol|ipc|capture|upstream|proxy)/',
         '^agent/limits\\.ts$',
         '^agent/telemetry/',
       ),

@@ -10,14 +10,18 @@ export const limits = {
   eventsPerWait: 256,
   /** Deficit round robin: cost units (about one byte, plus 1,000 per request) a pod may spend per round. */
   fairQuantum: 32_768,
-  /** accept(2) calls per listener event; the rest waits for the pod's next turn. */
-  acceptsPerEvent: 32,
+  /** accept(2) calls per listener event; the rest waits for the pod's next turn. Together about one quantum of cost, so a burst of new connections makes nobody wait longer than other work of the pod does. */
+  acceptsPerEvent: 8,
   /** Least cost of an event, units: a handler that found nothing to do still took about a microsecond. */
   eventCostMin: 100,
   /** Quanta a pod that is alone may spend before other pods' events are looked for. */
   soloQuanta: 8,
   /** epoll_wait calls per turn while each returns a full list, so that a pod with thousands of ready sockets hides nobody. */
   waitsPerTurnMax: 4,
+  /** Debt of a pod, quanta: what it owes beyond that for work outside its turns (timers, policy changes) is forgiven, else it could stall for long. */
+  debtQuantaMax: 32,
+  /** Timers that fire per turn; the rest comes in the next turns, with the sockets that are ready in between. About half a millisecond of work. */
+  timersPerTurn: 64,
   /** Timer wheel: resolution, ms; a timer is late by at most this. */
   timerTickMs: 4,
   /** Timer wheel: slots (16 s per revolution); longer timers are looked at once per revolution. */
@@ -54,8 +58,28 @@ export const limits = {
   workerSemiSpaceMiB: 8,
   /** A line that a worker prints on stdout or stderr; the rest of a longer one is cut. */
   workerOutputLineBytesMax: 8_192,
-  /** On SIGTERM, how long in-flight work may go on; below Kubernetes' default grace period of 30 s. */
+  /** When an agent ends, how long in-flight work may go on (--drain-deadline); below Kubernetes' default grace period of 30 s. */
   drainDeadlineMs: 20_000,
+  /** A worker that still lives this long after the deadline of its drain is killed. */
+  drainOvertimeMs: 2_000,
+  /** Longest drain deadline that may be asked for: a day. */
+  drainDeadlineMaxMs: 86_400_000,
+  /** An agent that is replaced forgets a successor that it has not heard for this long, and goes on. */
+  takeoverLeaseMs: 5_000,
+  /** How long a successor waits for an answer that needs no work; then the old agent counts as hanging. */
+  takeoverAnswerMs: 3_000,
+  /** How long a successor waits for the old agent's CNI requests in work: a whole ADD, and two seconds. */
+  takeoverYieldMs: 16_000,
+  /** How long a successor waits for an agent that is itself just starting or stopping. */
+  takeoverBusyMs: 60_000,
+  /** Between two attempts while waiting for another agent (its socket, its port). */
+  takeoverRetryMs: 200,
+  /** How long a successor waits for the controller to bring it up to date before it opens listeners; then the snapshot must do. */
+  takeoverControllerMs: 5_000,
+  /** How long a successor tries to open every pod's listeners; then it gives up and the old agent goes on. */
+  takeoverListenMs: 30_000,
+  /** On SIGTERM, how long an agent waits for a successor that has announced itself. */
+  successorWaitMs: 30_000,
   /** On SIGTERM, how long CNI requests in work may take before draining starts: together below that grace period. */
   cniCloseMs: 3_000,
   /** How often every pod's rules and listeners are looked at and repaired. */
@@ -99,6 +123,41 @@ export const limits = {
   detectBytesMax: 32_768,
   /** A PROXY protocol header of version 2, octets (its document asks for 536; TLVs with certificates need more): RST. */
   proxyHeaderBytesMax: 2_048,
+  // --- HTTP/2 (per connection unless said otherwise)
+  /** Streams at a time, as announced in SETTINGS: gRPC clients put all their calls on one connection. More: REFUSED_STREAM. */
+  http2StreamsMax: 1_024,
+  /** Octets a peer may send before we have passed any on, over all streams: what one connection can make us hold. */
+  http2ConnectionWindowBytes: 4 * 1024 * 1024,
+  /** HPACK dynamic table for what a peer sends, octets: the initial value (RFC 9113 section 6.5.2). */
+  http2HeaderTableBytes: 4_096,
+  /** A header block in HEADERS and CONTINUATION, compressed, octets: ENHANCE_YOUR_CALM. Uncompressed: headBytesMax. */
+  http2HeaderBlockBytesMax: 65_536,
+  /** CONTINUATION frames of one block, empty ones included: ENHANCE_YOUR_CALM. */
+  http2ContinuationsMax: 64,
+  /** Streams that a peer may cancel or have reset in one go, and per second after that: ENHANCE_YOUR_CALM (CVE-2023-44487). */
+  http2CancelBurst: 1_000,
+  http2CancelPerSecond: 200,
+  /** Frames without use (PING, PRIORITY, empty DATA, unknown types): in one go, and per second after that: ENHANCE_YOUR_CALM. */
+  http2ControlBurst: 10_000,
+  http2ControlPerSecond: 10_000,
+  /** WINDOW_UPDATE of fewer octets, when nothing waits for it, counts as such a frame. */
+  http2SmallWindowUpdate: 64,
+  /** Octets waiting for a peer that does not read, from which on it is not read from either. */
+  http2OutputPauseBytes: 131_072,
+  /** Connections per (source pod, endpoint): 100 streams each is what most servers allow. More: 503. */
+  http2UpstreamsPerPoolMax: 16,
+  /** After GOAWAY, how long a client may take to end its streams and connection while the agent drains. */
+  http2GoAwayTimeoutMs: 5_000,
+  /** Frames of one connection, collected during a turn, octets. */
+  frameBufferBytes: 65_536,
+  /** Such buffers kept per worker for reuse: more are only needed when so many connections are busy in one turn. */
+  frameBuffersKept: 32,
+
+  // --- HPACK
+  /** Recurring header lists kept per worker, a power of two: as many kinds of request and response as a node's pods have at once. */
+  headerListsKeptMax: 1_024,
+  /** Size of a list that is kept, octets (RFC 7541 section 4.1): browsers' are 1 to 2 KiB, larger ones seldom recur. */
+  headerListKeptBytesMax: 4_096,
 
   /** Rewritten heads and local responses: a head at its limit plus what header modifiers add. */
   scratchBytes: 131_072,
@@ -110,21 +169,47 @@ export const limits = {
   /** Peers' socket addresses kept encoded; the least recently used one goes. About 300 octets each. */
   preparedAddressesMax: 4_096,
 
-  // --- connections
-  /** Per pod, both directions: further ones are refused with RST. */
+  // --- shares of a worker: what pods may use of each (weir agent --pod-connections-max and so on set others; agent/upstream/overload.ts)
+  /** Connections of a pod, both directions: further ones are refused with RST. A quarter of a worker's. */
   connectionsPerPodMax: 16_384,
-  /** Per worker. */
+  /** Connections of a worker: two descriptors each stay below the usual 1,048,576; the heaviest pods' further ones are refused with RST. */
   connectionsPerWorkerMax: 65_536,
+  /** Interim responses (100, 103) to one request; no server sends more than a few, and each costs the client a read: 502. */
+  interimResponsesMax: 64,
+  /** Requests of a pod in flight, HTTP/1.1 exchanges and HTTP/2 streams: as many as connections, so only multiplexing reaches it. 503. */
+  requestsPerPodMax: 16_384,
+  /** Requests of a worker in flight: about 2 KiB each; the heaviest pods' further ones get 503. */
+  requestsPerWorkerMax: 65_536,
+  /** Connections of a pod that wait for an endpoint's answer: a quarter of its connections, since a burst of new ones waits here for a turn even when endpoints answer at once. 503 or RST. */
+  pendingPerPodMax: 4_096,
+  /** Such connections of a worker: four pods at their own bound. */
+  pendingPerWorkerMax: 16_384,
+  /** Octets held for a pod (not yet taken by a peer, unfinished heads, replays, splice pipes): 1,024 blocked reads. Beyond it the connection that would add to them ends. */
+  bufferedBytesPerPodMax: 64 * 1024 * 1024,
+  /** Octets held by a worker for all pods: four pods at their own bound; the heaviest pods' connections end. */
+  bufferedBytesPerWorkerMax: 256 * 1024 * 1024,
+  /** A read for a pod that has used half of what it may hold: sixteen times as many slow peers fit into the rest. */
+  squeezedReadBytes: 4_096,
+  /** Time per tick of the timer wheel for what concerns every connection or pod (policy change, drain, removal of a pod, sweep), ms: a quarter of a worker at most. */
+  passSliceMs: 1,
+  /** A turn that takes this long and leaves work behind is strained: quiet pods wait this long. 125 pods' whole quanta. */
+  strainedTurnMs: 50,
+  /** Strained turns without a break for so long: the worker is saturated, and pods above the mean use of CPU are shed. */
+  saturatedAfterMs: 1_000,
+  /** How long it is remembered who was above the mean; also how often that is looked at again. */
+  saturationWindowMs: 1_000,
+
+  // --- connections
   /** Request octets kept to replay an idempotent request whose reused upstream connection turned out closed. */
   replayBytesMax: 4_096,
-  /** Free replay buffers kept per worker for reuse; more than that are garbage. */
+  /** Free buffers for kept requests, per size and worker; more than that are garbage. */
   replayBuffersMax: 1_024,
   /** Octets read and dropped while a refused request's body is still arriving. */
   lingerBytesMax: 1_048_576,
   /** Octets of a tunnelled or TCP connection moved per event before the next pod's turn. */
   relayBytesPerEvent: 1_048_576,
   /** Idle pooled upstream connections per (source pod, endpoint). */
-  idleUpstreamsPerPoolMax: 64,
+  idleUpstreamsPerPoolMax: 1_024,
   /** Idle pooled upstream connections per worker. */
   idleUpstreamsPerWorkerMax: 8_192,
 
@@ -160,6 +245,8 @@ export const limits = {
   // --- telemetry
   /** Distinct label sets per worker; beyond it requests are counted in the `unknown` series. */
   metricSeriesMax: 8_192,
+  /** Distinct status codes and response flags per pair of workloads; rarer ones are counted by class (`4xx`). Services use a dozen. */
+  statusesPerPairMax: 24,
   /** Series of a pod that is gone stay readable this long, so that the last scrape sees them (semantics.md). */
   goneSeriesKeptMs: 60_000,
   /** Access-log bytes waiting for a slow reader; then lines are dropped and counted. */
@@ -194,6 +281,16 @@ export const limits = {
   exclusionsPerAnnotationMax: 64,
   /** Octets of one exclusion annotation. */
   exclusionAnnotationBytesMax: 4_096,
+  /** Destinations that a pod may reach without the agent (8 octets and a hash slot each in the kernel); the rest is captured. */
+  bypassEntriesPerPodMax: 4_096,
+  /** Changes that let more bypass the agent are gathered for so long; what takes it back is done at once. */
+  bypassAddDelayMs: 200,
+  /** Pods whose sets grow per second, at most: each is a program that runs. */
+  bypassGrowthsPerSecond: 50,
+  /** A set that could not be changed is tried again after this. */
+  bypassRetryMs: 2_000,
+  /** Live connections named in one `ss --kill`: the filter is compiled by ss into one program. */
+  bypassCutsPerCommand: 64,
   /** `weir capture verify`: connecting and reading the answer, each way, each family. */
   captureVerifyTimeoutMs: 3_000,
   /** /proc/net/tcp that is read to find listeners, octets: they come first. */

@@ -4,8 +4,8 @@ import type { AgentOptions } from './supervisor/options.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 
 /**
- * Starts the agent and resolves after SIGTERM or SIGINT, when its workers are drained; the caller then exits 0. Rejects when
- * it cannot start (the message says what to do). A second signal ends it at once.
+ * Starts the agent and resolves after SIGTERM or SIGINT, or when another agent has taken over, and its workers are drained; the caller
+ * then exits 0. Rejects when it cannot start (the message says what to do). A second signal ends it at once.
  */
 export async function runAgent(options: AgentOptions): Promise<void> {
   const log = new AgentLog(options.logLevel, options.node);
@@ -13,7 +13,17 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const supervisor = new Supervisor(options, log);
   const stopped = stopOnSignal(supervisor, log);
   await supervisor.start();
-  await stopped;
+  await Promise.race([stopped, ended(supervisor, options, log)]);
+}
+
+/** Resolves when the agent was replaced, unless it is to wait for the signal then. */
+async function ended(supervisor: Supervisor, options: AgentOptions, log: AgentLog): Promise<void> {
+  await supervisor.superseded;
+  if (options.whenSuperseded === 'exit') return;
+  log.info({}, 'drained; waiting to be ended');
+  // Nothing else keeps the event loop alive, and Node would take that for the end.
+  setInterval(() => undefined, 3_600_000);
+  await new Promise<never>(() => undefined);
 }
 
 /** The workers see EOF and exit with the process; pods then refuse connections until the DaemonSet has restarted it. */

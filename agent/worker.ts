@@ -9,6 +9,8 @@ import { WorkerChannel } from './ipc/worker-channel.ts';
 import { limits } from './limits.ts';
 import { WorkerContext } from './proxy/context.ts';
 import { Housekeeping } from './proxy/housekeeping.ts';
+import { Saturation } from './proxy/saturation.ts';
+import { splicePipes } from './engine/splice.ts';
 import { AccessLog } from './telemetry/access-log.ts';
 import { BoundCounters } from './telemetry/bounds.ts';
 import { WorkerLog } from './telemetry/worker-log.ts';
@@ -19,6 +21,8 @@ class Worker {
   readonly #log: WorkerLog;
   #context: WorkerContext | null = null;
   #housekeeping: Housekeeping | null = null;
+  readonly #saturation = new Saturation();
+  readonly #cpuMs = (index: number): number => this.#reactor.cpuMs(index);
   #drainedAtMs = Number.POSITIVE_INFINITY;
 
   constructor() {
@@ -34,14 +38,16 @@ class Worker {
   }
 
   run(): never {
+    const reactor = this.#reactor;
     for (;;) {
-      this.#reactor.turn(limits.turnWaitMs);
+      reactor.turn(Math.min(limits.turnWaitMs, Math.max(0, this.#drainedAtMs - reactor.nowMs)));
       const context = this.#context;
       if (context === null) continue;
+      if (context.draining && reactor.nowMs >= this.#drainedAtMs) cutAll(context);
+      context.frameBuffers.flush();
+      this.#saturation.turnEnded(reactor.nowMs, reactor.turnMs, reactor.hasBacklog, this.#cpuMs, context.allPods);
       context.accessLog.flush();
-      if (context.draining && (context.connections.size === 0 || this.#reactor.nowMs >= this.#drainedAtMs)) {
-        process.exit(0);
-      }
+      if (context.draining && context.connections.size === 0) process.exit(0);
     }
   }
 
@@ -66,6 +72,7 @@ class Worker {
       bounds,
       log: (level, text, fields) => this.#log.write(level, text, fields),
       random: Math.random,
+      ...(message.caps === undefined ? {} : { caps: message.caps }),
     });
     this.#housekeeping = new Housekeeping(this.#context);
   }
@@ -78,12 +85,16 @@ class Worker {
         break;
       }
       case 'podRemove':
-        context.pods.remove(message.index);
-        this.#channel.send({ type: 'podGone', index: message.index });
+        this.#housekeeping?.removePod(message.index, () => {
+          this.#channel.send({ type: 'podGone', index: message.index });
+        });
         break;
       case 'meshDelta': {
         const result = context.mesh.apply(message.delta);
-        if (result.ok) this.#housekeeping?.meshChanged();
+        if (result.ok) {
+          context.accessLog.askedForByMesh = context.mesh.settings.accessLog;
+          this.#housekeeping?.meshChanged();
+        }
         const error = result.ok ? null : `${result.resource.kind} ${result.resource.key}: ${result.error}`;
         this.#channel.send({ type: 'meshApplied', sequence: message.sequence, error });
         break;
@@ -104,16 +115,26 @@ class Worker {
         this.#channel.send(answer(context, message.id, message.what));
         break;
       case 'drain':
-        this.#drain(context, message.deadlineMs);
+        this.#drain(context, message.deadlineMs, message.successor);
         break;
     }
   }
 
-  #drain(context: WorkerContext, deadlineMs: number): void {
+  #drain(context: WorkerContext, deadlineMs: number, successor: boolean): void {
+    // Before anything is accepted: what comes out of the queues now gets its answer, with `Connection: close`.
     context.draining = true;
     this.#drainedAtMs = this.#reactor.nowMs + deadlineMs;
     context.pods.stopListening();
-    for (const connection of context.connections.snapshot()) connection.drain();
+    this.#housekeeping?.drain(successor);
+  }
+}
+
+/** The drain's deadline: idle connections are closed with FIN, whatever is in flight is reset, so that half is not taken for whole. */
+function cutAll(context: WorkerContext): void {
+  for (const connection of context.connections.snapshot()) connection.drain(false);
+  for (const connection of context.connections.snapshot()) {
+    context.bounds.event('drain_deadline_cut');
+    connection.cut('DRAIN_DEADLINE');
   }
 }
 
@@ -129,6 +150,10 @@ function answer(context: WorkerContext, id: number, what: 'stats' | 'connections
     ...context.bounds.events(),
     connections: context.connections.size,
     idle_upstreams: context.idleUpstreams,
+    requests_in_flight: context.usage.requests.total,
+    pending_connections: context.usage.pending.total,
+    buffered_bytes: context.usage.buffered.total,
+    splice_pipes: splicePipes.inUse,
     turns: reactor.counters.waits,
     events: reactor.counters.events,
     stale_events: reactor.counters.staleEvents,

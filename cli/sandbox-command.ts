@@ -14,6 +14,7 @@ interface RunFlags {
   readonly workers?: number;
   readonly accessLog: string;
   readonly logLevel: string;
+  readonly drainDeadline?: number;
   readonly mesh: boolean;
   readonly timeout: number;
   readonly quiet?: boolean;
@@ -68,6 +69,11 @@ function registerRun(program: Command, line: CommandLine): Command {
         .choices(['debug', 'info', 'warn', 'error'])
         .default('info'),
     )
+    .option(
+      '--drain-deadline <seconds>',
+      'how long a replaced agent may finish its connections (default: 20)',
+      wholeNumber(0, 86_400),
+    )
     .option('--no-mesh', 'a plain cluster without weir, to compare with')
     .option('--timeout <seconds>', 'how long pods and agents may take to become ready', wholeNumber(1, 86_400), 120)
     .option('-q, --quiet', 'no progress on stderr')
@@ -109,6 +115,7 @@ async function runSandbox(flags: RunFlags, line: CommandLine): Promise<number> {
     workers: flags.workers ?? Math.max(1, Math.floor(availableParallelism() / flags.nodes)),
     accessLog: flags.accessLog,
     logLevel: flags.logLevel,
+    drainDeadlineMs: flags.drainDeadline === undefined ? null : flags.drainDeadline * 1_000,
     mesh: flags.mesh,
     timeoutMs: flags.timeout * 1_000,
     command: line.rest ?? [],
@@ -194,15 +201,27 @@ function registerChanges(sandbox: Command): void {
 
 function registerMeshControl(sandbox: Command): void {
   client(sandbox.command('restart <what>'), 'restart the agent(s) or the controller; returns when they are ready again')
-    .usage('agent|controller [--node NODE] [--kill]')
+    .usage('agent|controller [--node NODE] [--hard | --kill]')
     .option('--node <node>', 'only the agent of this node: node-0 or 0 (default: one after the other)')
-    .option('--kill', 'with SIGKILL instead of SIGTERM')
-    .action(async (what: string, flags: ClientFlags & { node?: string; kill?: boolean }) => {
+    .option('--hard', 'end it with SIGTERM before the new one starts, instead of letting a new agent take over')
+    .option('--kill', 'end it with SIGKILL before the new one starts')
+    .addHelpText(
+      'after',
+      `
+An agent is replaced: a new one starts beside it, takes over its pods, and the old one finishes the connections it has, until its
+drain deadline. No connection fails. With --hard or --kill, connections fail until the new agent serves.`,
+    )
+    .action(async (what: string, flags: ClientFlags & { node?: string; hard?: boolean; kill?: boolean }) => {
       if (what !== 'agent' && what !== 'controller')
         throw new CliError(`restart ${what}: write agent or controller`, EXIT.usage);
       if (what === 'controller' && flags.node !== undefined)
         throw new CliError('the controller is not on a node: leave --node out', EXIT.usage);
-      await change(flags, 'restart', { what, node: flags.node ?? null, kill: flags.kill === true });
+      await change(flags, 'restart', {
+        what,
+        node: flags.node ?? null,
+        kill: flags.kill === true,
+        hard: flags.hard === true,
+      });
     });
   client(sandbox.command('stop'), 'end a sandbox and everything in it').action(async (flags: ClientFlags) => {
     const { waitUntilGone } = await import('../sandbox/wait-gone.ts');

@@ -173,5 +173,6 @@ function heldKey(key: ObjectKey): ResourceKey[] {
   if (kind === 'HTTPRoute') return [{ kind: 'httpRoute', key: name }];
   if (kind === 'TLSRoute') return [{ kind: 'tlsRoute', key: name }];
   if (kind === 'TCPRoute') return [{ kind: 'tcpRoute', key: name }];
+  if (kind === 'ConfigMap') return [{ kind: 'meshSettings', key: name }];
   return kind === 'AuthorizationPolicy' ? [{ kind: 'authorizationPolicy', key: name }] : [];
 }

@@ -232,7 +232,23 @@ export interface AuthorizationPolicy {
   readonly rules: readonly PolicyRule[];
 }
 
-export type MeshResource = Workload | Service | HttpRoute | TlsRoute | TcpRoute | AuthorizationPolicy;
+/**
+ * What is set for the whole mesh: Istio's MeshConfig as far as weir honours it, and weir's own keys beside it. Key:
+ * `namespace/name` of the ConfigMap it was read from. Without one, mesh/settings.ts has the defaults.
+ */
+export interface MeshSettings {
+  readonly kind: 'meshSettings';
+  readonly namespace: string;
+  readonly name: string;
+  /** MeshConfig `defaultProviders.metrics` names a provider: HTTP is parsed for the sake of metrics. */
+  readonly metrics: boolean;
+  /** False: `defaultProviders.accessLogging` is the empty list. True: each agent's own `--access-log` decides. */
+  readonly accessLog: boolean;
+  /** weir's own `bypass`: destinations without policy, route and telemetry need not pass the agent at all. */
+  readonly bypass: boolean;
+}
+
+export type MeshResource = Workload | Service | HttpRoute | TlsRoute | TcpRoute | AuthorizationPolicy | MeshSettings;
 export type MeshKind = MeshResource['kind'];
 
 /** Identifies a resource: kind plus its key (uid for workloads, `namespace/name` for the rest). */

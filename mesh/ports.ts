@@ -12,6 +12,9 @@ export const MARK_MASK = 0xfff;
 export const REPLY_MARK = 0x111;
 export const REPLY_TABLE = 100;
 
+/** Connection mark of connections that bypass the agent (mesh/bypass.ts): what they may do is looked at with every packet. */
+export const BYPASSED_MARK = 0x222;
+
 /** Kubelet probes are sent from these link-local addresses after SNAT on the node (same as Istio ambient). */
 export const PROBE_SOURCE_V4 = '169.254.7.127';
 export const PROBE_SOURCE_V6 = 'fd16:9254:7127:1337:ffff:ffff:ffff:ffff';

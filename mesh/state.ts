@@ -23,6 +23,7 @@ import {
   type MeshDelta,
   type MeshKind,
   type MeshResource,
+  type MeshSettings,
   type NamespacedName,
   type ResourceKey,
   type Service,
@@ -33,6 +34,7 @@ import {
 import { PolicyIndex, sameScope } from './policy-index.ts';
 import { type AnyRoute, RouteIndex } from './route-index.ts';
 import { ServiceTable } from './service-table.ts';
+import { DEFAULT_SETTINGS } from './settings.ts';
 import { keyOfAnything, sameJson, validateKey, validateResource } from './validate.ts';
 import { WorkloadTable } from './workload-table.ts';
 
@@ -71,6 +73,8 @@ export class MeshState {
   readonly #policyIndex = new PolicyIndex();
   #policyVersion = 0;
   readonly #authorizations = new Map<string, AuthorizationEntry>();
+  readonly #allSettings = new Map<NamespacedName, MeshSettings>();
+  #settings: MeshSettings = DEFAULT_SETTINGS;
 
   constructor(options: MeshStateOptions = {}) {
     this.#slots = new SlotTable(options.onSlotAssigned ?? (() => {}));
@@ -130,6 +134,11 @@ export class MeshState {
     return this.#services.compiledPort(name, port, family);
   }
 
+  /** What holds for the whole mesh; the same object until it changes. There is one at most, but of two the first by name counts. */
+  get settings(): MeshSettings {
+    return this.#settings;
+  }
+
   /** Every resource of a kind, in the order in which it first came. */
   list(kind: 'workload'): readonly Workload[];
   list(kind: 'service'): readonly Service[];
@@ -137,6 +146,7 @@ export class MeshState {
   list(kind: 'tlsRoute'): readonly TlsRoute[];
   list(kind: 'tcpRoute'): readonly TcpRoute[];
   list(kind: 'authorizationPolicy'): readonly AuthorizationPolicy[];
+  list(kind: 'meshSettings'): readonly MeshSettings[];
   list(kind: MeshKind): readonly MeshResource[];
   list(kind: MeshKind): readonly MeshResource[] {
     switch (kind) {
@@ -152,6 +162,8 @@ export class MeshState {
         return this.#routes.tcp.list();
       case 'authorizationPolicy':
         return [...this.#policies.values()];
+      case 'meshSettings':
+        return [...this.#allSettings.values()];
     }
   }
 
@@ -201,6 +213,8 @@ export class MeshState {
         return this.#upsertRoute(this.#routes.tcp, resource);
       case 'authorizationPolicy':
         return this.#upsertPolicy(resource);
+      case 'meshSettings':
+        return this.#upsertSettings(resource);
     }
   }
 
@@ -218,6 +232,8 @@ export class MeshState {
         return this.#removeRoute(this.#routes.tcp, removal.key);
       case 'authorizationPolicy':
         return this.#removePolicy(removal.key);
+      case 'meshSettings':
+        return this.#removeSettings(removal.key);
     }
   }
 
@@ -298,6 +314,25 @@ export class MeshState {
     this.#policyIndex.remove(previous);
     this.#policyVersion++;
     return true;
+  }
+
+  #upsertSettings(settings: MeshSettings): boolean {
+    const { key } = keyOf(settings);
+    if (sameJson(this.#allSettings.get(key), settings)) return false;
+    this.#allSettings.set(key, settings);
+    this.#chooseSettings();
+    return true;
+  }
+
+  #removeSettings(key: NamespacedName): boolean {
+    if (!this.#allSettings.delete(key)) return false;
+    this.#chooseSettings();
+    return true;
+  }
+
+  #chooseSettings(): void {
+    const first = [...this.#allSettings.keys()].sort()[0];
+    this.#settings = (first === undefined ? undefined : this.#allSettings.get(first)) ?? DEFAULT_SETTINGS;
   }
 }
 

@@ -2,7 +2,7 @@
  * Validates resources from outside (a controller's stream, a snapshot on disk) before they reach MeshState: whatever passes
  * compiles without errors. Returns the first problem as text that names the field, what is wrong and what to write.
  *
- * Policies and routes refuse fields this version does not know: a condition that is skipped silently would admit more than
+ * Policies, routes and settings refuse fields this version does not know: a condition that is skipped silently would admit more than
  * its author meant. Workloads and Services ignore them.
  */
 
@@ -53,7 +53,15 @@ export function sameJson(left: unknown, right: unknown): boolean {
   );
 }
 
-const KINDS: readonly MeshKind[] = ['workload', 'service', 'httpRoute', 'tlsRoute', 'tcpRoute', 'authorizationPolicy'];
+const KINDS: readonly MeshKind[] = [
+  'workload',
+  'service',
+  'httpRoute',
+  'tlsRoute',
+  'tcpRoute',
+  'authorizationPolicy',
+  'meshSettings',
+];
 
 function isKind(value: unknown): value is MeshKind {
   return typeof value === 'string' && (KINDS as readonly string[]).includes(value);
@@ -387,4 +395,5 @@ const CHECKS: Readonly<Record<MeshKind, Check>> = {
     },
     policyScope,
   ),
+  meshSettings: closed({ kind: text, namespace: name, name, metrics: flag, accessLog: flag, bypass: flag }),
 };

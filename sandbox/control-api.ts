@@ -25,7 +25,10 @@ export interface RestartRequest {
   readonly what: 'agent' | 'controller';
   /** null: every node. */
   readonly node: string | null;
+  /** SIGKILL, then start anew. */
   readonly kill: boolean;
+  /** SIGTERM, then start anew. Left out, with kill false: a new agent takes over from the running one. */
+  readonly hard?: boolean;
   readonly timeoutMs: number;
 }
 

@@ -155,8 +155,9 @@ async function restart(body: RestartRequest, options: ControlOptions): Promise<C
   const wanted =
     body.node === null ? names : names.filter((name) => name === body.node || name === `node-${body.node}`);
   if (wanted.length === 0) throw new Error(`there is no node ${body.node}; this sandbox has ${names.join(', ')}`);
+  const manner = body.kill ? 'kill' : body.hard === true ? 'terminate' : 'replace';
   await cluster.exclusively(async () => {
-    for (const name of wanted) await mesh.restartAgent(name, body.kill, limits);
+    for (const name of wanted) await mesh.restartAgent(name, manner, limits);
   });
   return { lines: wanted.map((name) => `agent on ${name} restarted`) };
 }

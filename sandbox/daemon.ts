@@ -19,85 +19,150 @@ const BACKOFF_MAX_MS = 5_000;
 /** A run this long counts as healthy. */
 const HEALTHY_MS = 10_000;
 
+/** One process of a daemon. */
+interface Run {
+  readonly child: ChildProcess;
+  /** Resolves with how it ended. */
+  readonly exited: Promise<string>;
+  ended: boolean;
+  /** Its end was asked for, and is no news. */
+  expected: boolean;
+}
+
 export class Daemon {
   readonly options: DaemonOptions;
   restarts = 0;
-  #child: ChildProcess | null = null;
-  #exited: Promise<void> = Promise.resolve();
+  #run: Run | null = null;
+  /** Replaced processes that have not ended yet. */
+  readonly #leaving = new Set<Run>();
   readonly #stopping = new AbortController();
   #pauseMs = 0;
-  /** Set while a restart was asked for, so that the end of the old process is no news. */
-  #expected = false;
 
   constructor(options: DaemonOptions) {
     this.options = options;
   }
 
+  /** Of the process that counts; null while there is none. */
   get pid(): number | null {
-    return this.#child?.pid ?? null;
+    return this.#run?.child.pid ?? null;
   }
 
   start(): void {
-    const { argv, env, logFile, label, log } = this.options;
-    mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
-    const output = openSync(logFile, 'a', 0o600);
-    const child = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', output, output], env, detached: true });
-    closeSync(output);
-    const started = Date.now();
-    this.#child = child;
-    this.#exited = new Promise((done) => {
-      const ended = (how: string): void => {
-        this.#child = null;
-        done();
-        if (this.#stopping.signal.aborted || this.#expected) return;
-        if (Date.now() - started > HEALTHY_MS) this.#pauseMs = 0;
-        log(
-          `${label} ${how}; starting it again${this.#pauseMs === 0 ? '' : ` in ${this.#pauseMs / 1_000} s`} (its log: ${logFile})`,
-        );
-        void this.#startAgain();
-      };
-      child.on('error', (error) => ended(`could not be started: ${error.message}`));
-      child.on('exit', (code, signal) =>
-        ended(signal === null ? `ended with status ${exitStatus(code, null)}` : `was ended by ${signal}`),
-      );
-    });
+    this.#run = this.#spawn();
   }
 
   /** Ends the running process (SIGTERM, or SIGKILL at once) and starts a new one; resolves when that is started. */
   async restart(kill: boolean, graceMs: number): Promise<void> {
-    this.#expected = true;
-    await this.#end(kill ? 0 : graceMs);
-    this.#expected = false;
+    const run = this.#run;
+    if (run !== null) await end(run, kill ? 0 : graceMs);
     this.restarts += 1;
     this.#pauseMs = 0;
     this.start();
   }
 
+  /**
+   * Starts a new process beside the running one, which is to end by itself once the new one has its place, and is ended when it
+   * has not done so `graceMs` later. Resolves with `ready`, not with that end. Rejects when the new one ends before, or `ready`
+   * rejects; the old one goes on then if it still can.
+   * @param ready resolves when the process with this id has taken over.
+   */
+  async replace(ready: (pid: number) => Promise<void>, graceMs: number): Promise<void> {
+    const old = this.#run;
+    if (old === null) {
+      this.start();
+      return ready(this.pid ?? 0);
+    }
+    const next = this.#spawn();
+    next.expected = true;
+    old.expected = true;
+    this.#run = next;
+    try {
+      const early = next.exited.then((how): never => {
+        throw new Error(`the new ${this.options.label} ${how} (its log: ${this.options.logFile})`);
+      });
+      await Promise.race([ready(next.child.pid ?? 0), early]);
+    } catch (error) {
+      await end(next, 0);
+      this.#run = old.ended ? null : old;
+      old.expected = false;
+      if (old.ended) void this.#startAgain();
+      throw error;
+    }
+    next.expected = false;
+    if (next.ended) this.#onUnexpectedEnd('ended');
+    this.restarts += 1;
+    this.#pauseMs = 0;
+    this.#leaving.add(old);
+    void this.#seeOff(old, graceMs);
+  }
+
   /** Ends it for good. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping.abort();
-    await this.#end(graceMs);
+    const runs = [...this.#leaving, ...(this.#run === null ? [] : [this.#run])];
+    await Promise.all(runs.map((run) => end(run, graceMs)));
   }
 
-  async #end(graceMs: number): Promise<void> {
-    const child = this.#child;
-    if (child === null) return;
-    const patience = new AbortController();
-    const gone = this.#exited.then(() => patience.abort());
-    if (graceMs > 0) {
-      child.kill('SIGTERM');
-      await Promise.race([gone, delay(graceMs, patience.signal)]);
-    }
-    child.kill('SIGKILL');
-    await gone;
+  #spawn(): Run {
+    const { argv, env, logFile } = this.options;
+    mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
+    const output = openSync(logFile, 'a', 0o600);
+    const child = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', output, output], env, detached: true });
+    closeSync(output);
+    const startedMs = Date.now();
+    const exited = new Promise<string>((done) => {
+      child.on('error', (error) => done(`could not be started: ${error.message}`));
+      child.on('exit', (code, signal) =>
+        done(signal === null ? `ended with status ${exitStatus(code, null)}` : `was ended by ${signal}`),
+      );
+    });
+    const run: Run = { child, exited, ended: false, expected: false };
+    void exited.then((how) => {
+      run.ended = true;
+      if (this.#run === run) this.#run = null;
+      if (run.expected || this.#stopping.signal.aborted) return;
+      if (Date.now() - startedMs > HEALTHY_MS) this.#pauseMs = 0;
+      this.#onUnexpectedEnd(how);
+    });
+    return run;
+  }
+
+  #onUnexpectedEnd(how: string): void {
+    const { label, log, logFile } = this.options;
+    const when = this.#pauseMs === 0 ? '' : ` in ${this.#pauseMs / 1_000} s`;
+    log(`${label} ${how}; starting it again${when} (its log: ${logFile})`);
+    void this.#startAgain();
+  }
+
+  /** Waits for a replaced process to end, then makes it. */
+  async #seeOff(run: Run, graceMs: number): Promise<void> {
+    const gone = new AbortController();
+    void run.exited.then(() => gone.abort());
+    await delay(graceMs, gone.signal);
+    if (!run.ended) this.options.log(`the old ${this.options.label} has not ended by itself; ending it`);
+    await end(run, 0);
+    this.#leaving.delete(run);
   }
 
   async #startAgain(): Promise<void> {
     const pause = this.#pauseMs;
     this.#pauseMs = Math.min(pause + BACKOFF_STEP_MS, BACKOFF_MAX_MS);
     await delay(pause, this.#stopping.signal);
-    if (this.#stopping.signal.aborted || this.#child !== null) return;
+    if (this.#stopping.signal.aborted || this.#run !== null) return;
     this.restarts += 1;
     this.start();
   }
+}
+
+/** SIGTERM, after the grace SIGKILL; resolves when it has ended. */
+async function end(run: Run, graceMs: number): Promise<void> {
+  run.expected = true;
+  const patience = new AbortController();
+  const gone = run.exited.then(() => patience.abort());
+  if (graceMs > 0 && !run.ended) {
+    run.child.kill('SIGTERM');
+    await Promise.race([gone, delay(graceMs, patience.signal)]);
+  }
+  if (!run.ended) run.child.kill('SIGKILL');
+  await gone;
 }

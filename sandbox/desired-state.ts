@@ -23,7 +23,7 @@ export const EMPTY_STATE: DesiredState = { objects: new Map(), sets: [], service
 /** Kinds that make pods in a cluster but not here: saying nothing would leave people looking for the pods. */
 const OTHER_WORKLOADS = new Set(['StatefulSet', 'DaemonSet', 'ReplicaSet', 'ReplicationController', 'Job', 'CronJob']);
 
-/** Kinds that only the sandbox itself uses; a Secret has no business in one more file. */
+/** Kinds that only the sandbox itself uses; a Secret has no business in one more file. The mesh's own ConfigMap goes on. */
 const OWN_KINDS = new Set(['Pod', 'Service', 'ConfigMap', 'Secret']);
 
 /** Works out the state; throws ProblemsError listing everything that cannot be run, with file and line. */
@@ -55,7 +55,8 @@ export function evaluate(
 }
 
 function isOwnKind(object: SourceObject): boolean {
-  return object.apiVersion === 'v1' && OWN_KINDS.has(object.kind);
+  const isMeshConfig = object.kind === 'ConfigMap' && object.name === 'istio';
+  return object.apiVersion === 'v1' && OWN_KINDS.has(object.kind) && !isMeshConfig;
 }
 
 /** Namespaces and ServiceAccounts that are used but not given: a cluster's admin would have made them. */

@@ -16,10 +16,21 @@ export interface MeshOptions {
   readonly workers: number;
   readonly accessLog: string;
   readonly logLevel: string;
+  /** --drain-deadline of the agents; null: their default. */
+  readonly drainDeadlineMs: number | null;
 }
+
+/** How an agent is restarted: a new one takes over, or it is ended first (SIGTERM, SIGKILL). */
+export type RestartManner = 'replace' | 'terminate' | 'kill';
 
 /** How long a SIGTERM may take before SIGKILL when a restart is asked for. */
 const RESTART_GRACE_MS = 10_000;
+/** Beyond the drain deadline, how long a replaced agent may take to end. */
+const LEAVE_MARGIN_MS = 5_000;
+/** What an agent's drain deadline is when none was given (`weir agent --help`). */
+const DRAIN_DEADLINE_MS = 20_000;
+/** A controller that does not answer within this counts as away. */
+const CONTROLLER_ANSWER_MS = 2_000;
 const POLL_MS = 50;
 const LOG_LINES = 5;
 
@@ -34,6 +45,7 @@ export class Mesh {
   readonly controller: Daemon;
   readonly agents: ReadonlyMap<string, Daemon>;
   readonly #paths: SandboxPaths;
+  readonly #leaveGraceMs: number;
 
   constructor(
     tools: Tools,
@@ -43,6 +55,9 @@ export class Mesh {
     log: (message: string) => void,
   ) {
     this.#paths = paths;
+    this.#leaveGraceMs = (options.drainDeadlineMs ?? DRAIN_DEADLINE_MS) + LEAVE_MARGIN_MS;
+    const { drainDeadlineMs } = options;
+    const drain = drainDeadlineMs === null ? [] : ['--drain-deadline', String(drainDeadlineMs / 1_000)];
     const weir = [process.execPath, distFile('cli/weir.js')];
     const level = ['--log-level', options.logLevel];
     this.controller = new Daemon({
@@ -82,6 +97,7 @@ export class Mesh {
           String(options.workers),
           '--access-log',
           options.accessLog,
+          ...drain,
           ...level,
         ],
         env: { ...process.env, NODE_NAME: node.name },
@@ -110,14 +126,27 @@ export class Mesh {
     await this.waitAcknowledged((await this.sync()).version, patience);
   }
 
-  async restartAgent(node: string, kill: boolean, patience: Patience): Promise<void> {
-    await this.agents.get(node)?.restart(kill, RESTART_GRACE_MS);
-    await this.#waitForSockets(node, patience);
-    await this.#waitUntilReady(node, patience);
-    // With the controller away an agent runs on its last snapshot; then its own sockets are all there is to wait for.
-    if (await canConnect(this.#paths.controllerSocket)) {
-      await this.waitAcknowledged((await this.sync()).version, patience);
+  /** Resolves when the new agent serves; a replaced one may still finish what it has, until its drain deadline. */
+  async restartAgent(node: string, manner: RestartManner, patience: Patience): Promise<void> {
+    const agent = this.agents.get(node);
+    if (manner === 'replace') {
+      await agent?.replace((pid) => this.#waitUntilReady(node, patience, pid), this.#leaveGraceMs);
+    } else {
+      await agent?.restart(manner === 'kill', RESTART_GRACE_MS);
+      await this.#waitForSockets(node, patience);
+      await this.#waitUntilReady(node, patience);
     }
+    // With the controller away an agent runs on its last snapshot; then its own sockets are all there is to wait for.
+    if (await this.#controllerAnswers()) await this.waitAcknowledged((await this.sync()).version, patience);
+  }
+
+  /** False also for one that is stopped: the kernel accepts for it, but nothing comes back. */
+  async #controllerAnswers(): Promise<boolean> {
+    const { controllerSocket } = this.#paths;
+    return requestJson(controllerSocket, 'GET', '/status', null, CONTROLLER_ANSWER_MS).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
   }
 
   /** Makes the controller read the objects now. Throws when it does not answer. */
@@ -200,10 +229,14 @@ export class Mesh {
     throw this.#failure(`the agent on ${node} does not answer on ${sockets.join(' and ')}`, this.#paths.agentLog(node));
   }
 
-  /** Until the agent says that it carries traffic again. */
-  async #waitUntilReady(node: string, { deadlineMs, signal }: Patience): Promise<void> {
+  /** Until the agent says that it carries traffic again. @param pid of the process that must say so; left out: any. */
+  async #waitUntilReady(node: string, { deadlineMs, signal }: Patience, pid?: number): Promise<void> {
     let last = 'it does not answer';
     const check = async (): Promise<boolean> => {
+      if (pid !== undefined && (await this.#pidOf(node)) !== pid) {
+        last = 'it has not taken over';
+        return false;
+      }
       const answer = await requestJson(this.#paths.agentSocket(node), 'GET', '/ready', null, 5_000).catch(() => null);
       if (answer === null) return false;
       const body = isFields(answer.body) ? answer.body : {};
@@ -212,6 +245,13 @@ export class Mesh {
     };
     if (await waitUntil(check, deadlineMs, POLL_MS, signal)) return;
     throw this.#failure(`the agent on ${node} is not ready: ${last}`, this.#paths.agentLog(node));
+  }
+
+  /** Which process answers for the node; null: none. */
+  async #pidOf(node: string): Promise<number | null> {
+    const socket = this.#paths.agentSocket(node);
+    const answer = await requestJson(socket, 'GET', '/status?own', null, 5_000).catch(() => null);
+    return answer !== null && isFields(answer.body) ? Number(answer.body['pid']) : null;
   }
 
   #failure(message: string, logFile: string): Error {

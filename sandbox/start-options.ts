@@ -10,6 +10,8 @@ export interface StartOptions {
   readonly workers: number;
   readonly accessLog: string;
   readonly logLevel: string;
+  /** Of the agents; null: their default. */
+  readonly drainDeadlineMs: number | null;
   readonly mesh: boolean;
   readonly timeoutMs: number;
   /** Empty: stay until a signal. */

@@ -35,16 +35,43 @@ export interface WorkerDocument {
   readonly lastExit: string | null;
 }
 
-/** GET /status */
+/** An agent that has stopped accepting and finishes what it has. */
+export interface DrainDocument {
+  readonly since: string;
+  /** Connections that are left then are cut. */
+  readonly deadline: string;
+  readonly leftMs: number;
+  /** Connections left. */
+  readonly connections: number;
+  /** Who serves instead; null: nobody is known. */
+  readonly successor: { readonly pid: number; readonly version: string } | null;
+}
+
+/** The agent that was in charge before, while it is still there. */
+export interface PredecessorDocument {
+  /** In its own PID namespace; null: it never told. */
+  readonly pid: number | null;
+  readonly version: string | null;
+  /** False: it hangs. */
+  readonly answers: boolean;
+  readonly draining: DrainDocument | null;
+}
+
+/** GET /status. With `?own`, `predecessor` is not asked for. */
 export interface StatusDocument {
   readonly node: string;
   readonly version: string;
   readonly pid: number;
+  /** --instance: tells agents of one node apart. */
+  readonly instance: string;
   readonly startedAt: string;
   readonly uptimeMs: number;
   readonly ready: boolean;
   /** Why it is not ready; empty when it is. */
   readonly notReady: readonly string[];
+  /** Null unless it is ending. */
+  readonly draining: DrainDocument | null;
+  readonly predecessor: PredecessorDocument | null;
   readonly trustDomain: string;
   readonly controller: ControllerDocument;
   readonly workers: readonly WorkerDocument[];
@@ -66,6 +93,14 @@ export interface StatusDocument {
   readonly snapshot: { readonly path: string; readonly savedAt: string | null; readonly ageMs: number | null };
   /** Which iptables programs work here; null before the first pod. */
   readonly iptables: { readonly backend: string | null };
+  /** What does not pass the agent (`bypass` in the mesh configuration). */
+  readonly bypass: {
+    readonly state: 'off' | 'on' | 'unavailable';
+    readonly reason: string | null;
+    readonly pods: number;
+    readonly entries: number;
+    readonly omitted: number;
+  };
   /** Bounds that were reached, by name; only those above zero. */
   readonly bounds: Readonly<Record<string, number>>;
   readonly logLevel: LogLevel;
@@ -90,12 +125,20 @@ export interface PodDocument {
   readonly problem: string | null;
   readonly index: number;
   readonly netns: string;
+  /** Where it may go, and be reached, without the agent: `ip,tcp:port`. */
+  readonly bypass: readonly string[];
   readonly enrolledAt: string;
   readonly cpuMs: number;
   readonly connections: number;
   readonly requests: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** In use now. */
+  readonly requestsInFlight: number;
+  readonly pendingConnections: number;
+  readonly bufferedBytes: number;
+  /** Refused because of a cap, by bound; only those above zero. */
+  readonly shed: Readonly<Record<string, number>>;
 }
 
 /** GET /services */
@@ -154,6 +197,11 @@ export interface PodStatsDocument {
   readonly connections: number;
   readonly connectionsOpened: number;
   readonly refused: number;
+  readonly requestsInFlight: number;
+  readonly pendingConnections: number;
+  readonly bufferedBytes: number;
+  /** Refused because of a cap, by bound; only those above zero. */
+  readonly shed: Readonly<Record<string, number>>;
 }
 
 /** GET /stats */

@@ -23,6 +23,7 @@ import {
   POD_OPENED,
   POD_REFUSED,
   POD_REQUESTS,
+  POD_SHED,
   type StatsLedger,
   TCP_CLOSED,
   TCP_OPENED,
@@ -110,6 +111,8 @@ export interface PodFacts {
   readonly enrolled: readonly Enrolled[];
   entryOf(index: number): PodEntry | null;
   workloadOf(uid: string): Workload | null;
+  /** `ip,tcp:port` of what bypasses the agent. */
+  bypassOf(enrolled: Enrolled): readonly string[];
   /** Slots of workers that serve now; each must listen for a captured pod. */
   readonly servingSlots: readonly number[];
   readonly trustDomain: string;
@@ -146,12 +149,17 @@ export function podDocuments(facts: PodFacts): PodDocument[] {
       problem,
       index: enrolled.index,
       netns: enrolled.netnsPath,
+      bypass: facts.bypassOf(enrolled),
       enrolledAt: new Date(enrolled.enrolledAtMs).toISOString(),
       cpuMs: counted?.cpuMs ?? 0,
       connections: counted?.connections ?? 0,
       requests: counted?.requests ?? 0,
       bytesIn: counted?.bytesIn ?? 0,
       bytesOut: counted?.bytesOut ?? 0,
+      requestsInFlight: counted?.requestsInFlight ?? 0,
+      pendingConnections: counted?.pendingConnections ?? 0,
+      bufferedBytes: counted?.bufferedBytes ?? 0,
+      shed: counted?.shed ?? {},
     };
   });
   return documents.sort(byName);
@@ -177,11 +185,12 @@ export function quantileMs(quantile: number, buckets: ArrayLike<number>, total: 
 }
 
 function podStatsDocuments(ledger: StatsLedger): PodStatsDocument[] {
-  const active = ledger.activeConnections();
+  const levels = ledger.podLevels();
   const documents: PodStatsDocument[] = [];
   for (const { labels, values } of ledger.pods.totals()) {
     const namespace = labels['namespace'] ?? '';
     const name = labels['pod'] ?? '';
+    const now = levels.get(`${namespace}/${name}`);
     documents.push({
       namespace,
       name,
@@ -189,9 +198,13 @@ function podStatsDocuments(ledger: StatsLedger): PodStatsDocument[] {
       bytesIn: values[POD_BYTES_IN] ?? 0,
       bytesOut: values[POD_BYTES_OUT] ?? 0,
       requests: values[POD_REQUESTS] ?? 0,
-      connections: active.get(`${namespace}/${name}`) ?? 0,
+      connections: now?.connections ?? 0,
       connectionsOpened: values[POD_OPENED] ?? 0,
       refused: values[POD_REFUSED] ?? 0,
+      requestsInFlight: now?.requests ?? 0,
+      pendingConnections: now?.pending ?? 0,
+      bufferedBytes: now?.bufferedBytes ?? 0,
+      shed: nonZero(Object.fromEntries(POD_SHED.map(([bound, index]) => [bound, values[index] ?? 0]))),
     });
   }
   return documents.sort(byName);

@@ -15,13 +15,15 @@ import type {
   VerifyDocument,
 } from './api.ts';
 import { ACCESS_LOG_MODES, LOG_LEVELS } from './choices.ts';
+import type { TakeoverAnswer } from './takeover-api.ts';
 import { AdminError, type AdminReply, type AdminRequest, type AdminRoutes } from './http-router.ts';
 
 /** What the API shows and changes; the supervisor implements it. */
 export interface AdminView {
   /** Empty: ready. */
   notReady(): readonly string[];
-  status(): Promise<StatusDocument>;
+  /** @param own leave out what other agents would have to be asked. */
+  status(own: boolean): Promise<StatusDocument>;
   pods(): Promise<readonly PodDocument[]>;
   services(): readonly ServiceDocument[];
   routes(): readonly RouteDocument[];
@@ -48,14 +50,22 @@ export function metricsRoutes(view: AdminView): AdminRoutes {
   };
 }
 
-export function adminRoutes(view: AdminView): AdminRoutes {
+/** What another agent of this node may ask (takeover-api.ts); bodies are input, refusals are AdminErrors. */
+export interface TakeoverApi {
+  announce(body: unknown): Promise<TakeoverAnswer>;
+  yield(body: unknown): Promise<TakeoverAnswer>;
+  leave(body: unknown): TakeoverAnswer;
+  abandon(body: unknown): TakeoverAnswer;
+}
+
+export function adminRoutes(view: AdminView, takeover: TakeoverApi): AdminRoutes {
   return {
     ...metricsRoutes(view),
     'GET /ready': () => {
       const reasons = view.notReady();
       return { status: reasons.length === 0 ? 200 : 503, body: { ready: reasons.length === 0, notReady: reasons } };
     },
-    'GET /status': async () => ok(await view.status()),
+    'GET /status': async (request) => ok(await view.status(request.query.has('own'))),
     'GET /pods': async () => ok(await view.pods()),
     'GET /services': () => ok(view.services()),
     'GET /routes': () => ok(view.routes()),
@@ -75,6 +85,10 @@ export function adminRoutes(view: AdminView): AdminRoutes {
     'GET /access-log/tail': (request) => {
       return ok({ lines: view.accessLogTail(lineCount(request)) } satisfies AccessLogTailDocument);
     },
+    'POST /takeover/announce': async ({ body }) => ok(await takeover.announce(body)),
+    'POST /takeover/yield': async ({ body }) => ok(await takeover.yield(body)),
+    'POST /takeover/leave': ({ body }) => ok(takeover.leave(body)),
+    'POST /takeover/abandon': ({ body }) => ok(takeover.abandon(body)),
     'POST /capture/verify': async (request) => ok(await verify(view, request)),
   };
 }

@@ -4,21 +4,27 @@
  * Four programs at once for a new pod (iptables-restore and ip, two families), about 10 ms; where rules of ours are already, an
  * iptables-save comes in between.
  * IPv6 may be absent (kernel, image, namespace): then it is left out and reported, unless the pod has an IPv6 address.
+ *
+ * Rules come in two forms (plan.ts). The form that looks at the set of what bypasses the agent needs ipset and xt_set; where one is
+ * missing the other form is used and the reason kept. Who fills the sets: bypass.ts.
  */
 import type { NetworkNamespace } from '../engine/netns.ts';
 import type { EnrolledPod } from '../ipc/messages.ts';
 import { describeOutcome, runCommand } from './command.ts';
+import { createSets } from './bypass-set.ts';
 import type { AppliedRules, PodRulesPort } from './enrolment-types.ts';
 import { type Exclusions, parseExclusions } from './exclusions.ts';
 import { BACKENDS, type Backend, restoreRules, saveRules } from './iptables-backend.ts';
 import { missingListeners } from './listeners.ts';
 import {
+  bypassSet,
   type CapturePlan,
   captureRestore,
   captureRestoreFresh,
   captureTeardown,
   type Family,
   planCapture,
+  type RuleForm,
   routingSetup,
   routingTeardown,
 } from './plan.ts';
@@ -31,6 +37,11 @@ export class PodRules implements PodRulesPort {
   /** null until an apply has succeeded. */
   #proven: Backend | null = null;
   readonly #candidates: readonly Backend[];
+  /** The form that a namespace was last seen in. */
+  readonly #forms = new Map<string, RuleForm>();
+  #bypassProblem: string | null = null;
+  /** New pods get rules of the form `bypass`, with empty sets; a pod that has them keeps them until `switchForm`. */
+  bypassWanted = false;
 
   /** `candidates`: in order of preference (tests name one). */
   constructor(candidates: readonly Backend[] = BACKENDS) {
@@ -40,6 +51,16 @@ export class PodRules implements PodRulesPort {
   /** Which iptables is in use; null before the first pod. */
   get backend(): string | null {
     return this.#proven?.name ?? null;
+  }
+
+  /** Why the form `bypass` could not be had when it was last tried; null: it could, or never was. */
+  get bypassProblem(): string | null {
+    return this.#bypassProblem;
+  }
+
+  /** null: not looked at yet. */
+  formOf(netnsPath: string): RuleForm | null {
+    return this.#forms.get(netnsPath) ?? null;
   }
 
   inode(netnsPath: string): Result<string> {
@@ -55,14 +76,36 @@ export class PodRules implements PodRulesPort {
     pod: EnrolledPod,
     annotations: Readonly<Record<string, string>>,
   ): Promise<Result<AppliedRules>> {
+    const keep = this.bypassWanted || this.#forms.get(netnsPath) === 'bypass';
+    return this.switchForm(netnsPath, pod, annotations, keep ? 'bypass' : 'plain');
+  }
+
+  /** As apply, in the form given, or `plain` where `bypass` cannot be had. Sets stay as they are, and are empty when made here. */
+  switchForm(
+    netnsPath: string,
+    pod: EnrolledPod,
+    annotations: Readonly<Record<string, string>>,
+    wanted: RuleForm,
+  ): Promise<Result<AppliedRules>> {
     const exclusions = parseExclusions(annotations, `${pod.namespace}/${pod.name}`);
     if (!exclusions.ok) return Promise.resolve(exclusions);
     return withNetns(netnsPath, async (netns) => {
+      const before = this.#forms.get(netnsPath);
       const failures: string[] = [];
       for (const backend of this.#inOrder()) {
-        const applied = await this.#applyWith(netns, backend, pod, exclusions.value);
+        let form: RuleForm = wanted === 'bypass' && (await this.#makeSets(netns)) ? 'bypass' : 'plain';
+        let applied = await this.#applyWith(netns, backend, pod, exclusions.value, form);
+        if (!applied.ok && form === 'bypass') {
+          // Most likely rules cannot name sets here (no xt_set).
+          this.#bypassProblem = applied.error.message;
+          form = 'plain';
+          applied = await this.#applyWith(netns, backend, pod, exclusions.value, form);
+        }
         if (applied.ok) {
           this.#proven = backend;
+          this.#forms.set(netnsPath, form);
+          if (form === 'bypass') this.#bypassProblem = null;
+          else if (before === 'bypass') await destroySets(netns);
           await this.#removeFromOthers(netns, backend);
           return applied;
         }
@@ -81,16 +124,27 @@ export class PodRules implements PodRulesPort {
     backend: Backend,
     pod: EnrolledPod,
     exclusions: Exclusions,
+    form: RuleForm,
   ): Promise<Result<AppliedRules>> {
     const skipped = ipv6Skipped(netns);
     const [v4, v6] = await Promise.all([
-      applyFamily(netns, backend, planCapture(4, exclusions)),
-      skipped === null ? applyFamily(netns, backend, planCapture(6, exclusions)) : failure('RULES_FAILED', skipped),
+      applyFamily(netns, backend, planCapture(4, exclusions, form)),
+      skipped === null
+        ? applyFamily(netns, backend, planCapture(6, exclusions, form))
+        : failure('RULES_FAILED', skipped),
     ]);
     if (!v4.ok) return v4;
     if (v6.ok) return success({ backend: backend.name, ipv6Skipped: null });
-    if (pod.addresses.some((address) => address.includes(':'))) return v6;
+    // Rules that name a set must stand in both families or in none.
+    if (pod.addresses.some((address) => address.includes(':')) || (form === 'bypass' && skipped === null)) return v6;
     return success({ backend: backend.name, ipv6Skipped: v6.error.message });
+  }
+
+  /** False: ipset is not installed, or the kernel lacks ip_set_hash_ipport. */
+  async #makeSets(netns: NetworkNamespace): Promise<boolean> {
+    const made = await runCommand(netns, 'ipset', ['-exist', 'restore'], createSets(familiesOf(netns)));
+    if (made.status !== 0) this.#bypassProblem = describeOutcome(made);
+    return made.status === 0;
   }
 
   /** After a change of image or configuration, the other interface may still hold rules of an earlier agent. */
@@ -114,6 +168,8 @@ export class PodRules implements PodRulesPort {
         const removed = await removeWith(netns, backend);
         if (!removed.ok) failed = removed;
       }
+      if (this.#forms.get(netnsPath) !== 'plain') await destroySets(netns);
+      this.#forms.delete(netnsPath);
       return this.#proven === null ? done : failed;
     });
   }
@@ -126,48 +182,76 @@ export class PodRules implements PodRulesPort {
     const exclusions = parseExclusions(annotations, `${pod.namespace}/${pod.name}`);
     if (!exclusions.ok) return Promise.resolve(exclusions);
     return withNetns(netnsPath, async (netns) => {
-      const families: Family[] = ipv6Skipped(netns) === null ? [4, 6] : [4];
+      const families = familiesOf(netns);
       const v6Matters = pod.addresses.some((address) => address.includes(':'));
       const perFamily = await Promise.all(
         families.map(async (family) => {
-          const found = await this.#missingOf(netns, planCapture(family, exclusions.value));
+          const found = await this.#missingOf(netns, family, exclusions.value);
           // No IPv6 address and no ip6tables: nothing to miss.
-          return family === 6 && !v6Matters && !found.ok ? success([]) : found;
+          return family === 6 && !v6Matters && !found.ok ? success(NOTHING_MISSING) : found;
         }),
       );
       const lines: string[] = [];
+      let form: RuleForm = 'plain';
       for (const found of perFamily) {
         if (!found.ok) return found;
-        lines.push(...found.value);
+        lines.push(...found.value.lines);
+        if (found.value.form === 'bypass') form = 'bypass';
       }
+      this.#forms.set(netnsPath, form);
       lines.push(...missingListeners(netns, families));
       return success(lines);
     });
   }
 
-  async #missingOf(netns: NetworkNamespace, plan: CapturePlan): Promise<Result<readonly string[]>> {
-    let last: Result<readonly string[]> = failure('RULES_FAILED', 'no iptables is installed');
-    let best: readonly string[] | null = null;
+  async #missingOf(netns: NetworkNamespace, family: Family, exclusions: Exclusions): Promise<Result<Missing>> {
+    let last: Result<Missing> = failure('RULES_FAILED', 'no iptables is installed');
+    let best: Missing | null = null;
+    const plan = planCapture(family, exclusions);
     for (const backend of this.#inOrder()) {
-      const saved = await saveRules(netns, backend, plan.family);
+      const saved = await saveRules(netns, backend, family);
       if (!saved.ok) {
         last = last.ok ? last : saved;
         continue;
       }
-      const lines = missingRules(plan, saved.value);
-      if (best === null || lines.length < best.length) best = lines;
-      if (lines.length === 0 || this.#proven !== null) break;
+      // Either form captures what it should: the one that is nearer is meant.
+      const plain = { form: 'plain', lines: missingRules(plan, saved.value) } as const;
+      const bypass = {
+        form: 'bypass',
+        lines: missingRules(planCapture(family, exclusions, 'bypass'), saved.value),
+      } as const;
+      const nearer: Missing = bypass.lines.length < plain.lines.length ? bypass : plain;
+      if (best === null || nearer.lines.length < best.lines.length) best = nearer;
+      if (nearer.lines.length === 0 || this.#proven !== null) break;
     }
     if (best === null) return last;
     const [rules, routes] = await Promise.all([
-      runCommand(netns, 'ip', [`-${plan.family}`, 'rule', 'show'], ''),
-      runCommand(netns, 'ip', [`-${plan.family}`, 'route', 'show', 'table', 'all'], ''),
+      runCommand(netns, 'ip', [`-${family}`, 'rule', 'show'], ''),
+      runCommand(netns, 'ip', [`-${family}`, 'route', 'show', 'table', 'all'], ''),
     ]);
     const failedCommand = [rules, routes].find((outcome) => outcome.status !== 0);
     if (failedCommand !== undefined)
       return failure('RULES_FAILED', `${netns.path}: ${describeOutcome(failedCommand)}`, true);
-    return success([...best, ...missingRouting(plan, rules.stdout, routes.stdout)]);
+    return success({ ...best, lines: [...best.lines, ...missingRouting(plan, rules.stdout, routes.stdout)] });
   }
+}
+
+/** What a namespace lacks of the form that it is nearer to. */
+interface Missing {
+  readonly form: RuleForm;
+  readonly lines: readonly string[];
+}
+
+const NOTHING_MISSING: Missing = { form: 'plain', lines: [] };
+
+/** The families that are captured in a namespace. */
+export function familiesOf(netns: NetworkNamespace): readonly Family[] {
+  return ipv6Skipped(netns) === null ? [4, 6] : [4];
+}
+
+/** Fails quietly where there are none, and where a rule still names them. */
+async function destroySets(netns: NetworkNamespace): Promise<void> {
+  for (const family of [4, 6] as const) await runCommand(netns, 'ipset', ['destroy', bypassSet(family)], '');
 }
 
 async function applyFamily(netns: NetworkNamespace, backend: Backend, plan: CapturePlan): Promise<Result<void>> {

@@ -3,10 +3,8 @@
  *
  *   /add /del /check /status /gc → 200 {} | 4xx, 5xx {code, msg, details}   (code: CNI spec 1.1 error codes, own ones from 100)
  */
-import { chmod, mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { LocalSocket } from '../ipc/local-socket.ts';
 import { limits } from '../limits.ts';
 import { parseAdd, parseCheck, parseDel, parseGc } from './cni-request.ts';
 import type { Enrolment } from './enrolment.ts';
@@ -27,6 +25,9 @@ const ANSWERS: Readonly<Record<CaptureErrorCode, { readonly code: number; readon
   UNKNOWN_POD: { code: 107, status: 404 },
 };
 
+/** How long connections that are queued on a socket about to close may take to be accepted, ms. */
+const ACCEPT_QUEUE_MS = 20;
+
 type Handler = (body: unknown) => Promise<Result<object>>;
 
 /** What of Enrolment the server uses. */
@@ -35,9 +36,13 @@ export type CniBackend = Pick<Enrolment, 'add' | 'remove' | 'check' | 'status' |
 /** The CNI socket. */
 export class CniServer {
   readonly #path: string;
-  readonly #server: Server;
   readonly #handlers: ReadonlyMap<string, Handler>;
+  #server: Server | null = null;
+  #socket: LocalSocket | null = null;
   #inWork = 0;
+  /** Requests wait for this: resolved at once, unless the socket was taken over before its pods were. */
+  #gate: Promise<void> = Promise.resolve();
+  #openGate: () => void = () => undefined;
 
   /** `path`: of the unix socket. */
   constructor(enrolment: CniBackend, path: string) {
@@ -49,47 +54,59 @@ export class CniServer {
       ['/gc', (body) => whenValid(parseGc(body), async (valid) => empty(await enrolment.gc(valid)))],
       ['/status', () => Promise.resolve(empty(enrolment.status()))],
     ]);
-    this.#server = createServer(
-      { maxHeaderSize: 8_192, requestTimeout: limits.cniRequestTimeoutMs },
-      (request, response) => this.#answer(request, response),
-    );
-    this.#server.headersTimeout = limits.cniRequestTimeoutMs;
-    this.#server.keepAliveTimeout = 1_000;
   }
 
   /** Opens the socket, mode 0600; throws when another agent answers on it. A socket nobody answers on is replaced. */
   async listen(): Promise<void> {
-    await mkdir(dirname(this.#path), { recursive: true, mode: 0o755 });
-    if (await answers(this.#path)) {
-      throw new Error(
-        `${this.#path}: another agent serves this socket; stop it first, or give this one another --run-dir`,
-      );
-    }
-    await rm(this.#path, { force: true });
-    // Created 0600 at once: between listen and chmod anybody could have connected.
-    const before = process.umask(0o177);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.#server.once('error', reject);
-        // bind(2) happens inside this call, so the umask need not outlast it.
-        this.#server.listen(this.#path, () => {
-          this.#server.off('error', reject);
-          resolve();
-        });
-        process.umask(before);
-      });
-    } finally {
-      process.umask(before);
-    }
-    await chmod(this.#path, 0o600);
+    const socket = await this.#open();
+    if (await socket.publish()) return;
+    await this.close();
+    throw new Error(
+      `${this.#path}: another agent serves this socket; stop it first, or give this one another --run-dir`,
+    );
   }
 
-  /** No new connections; requests in work are answered first. The socket file is removed. */
+  /**
+   * Opens the socket in place of whoever serves there. Requests are accepted and wait until release(), so that none is refused
+   * between the old agent's last answer and this one's first.
+   */
+  async listenInstead(): Promise<void> {
+    this.#gate = new Promise((resolve) => {
+      this.#openGate = resolve;
+    });
+    (await this.#open()).replace();
+  }
+
+  /** Answers the requests that wait, and all later ones. Idempotent. */
+  release(): void {
+    this.#openGate();
+  }
+
+  /** No new connections; requests in work are answered first. The socket file is removed if it is this one's. */
   async close(): Promise<void> {
-    if (!this.#server.listening) return;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
+    const server = this.#server;
+    if (server === null) return;
+    this.#server = null;
+    this.#socket?.withdraw();
+    // Connections that came before the name led elsewhere are still in the queue: a turn of the loop accepts them.
+    await new Promise((resolve) => setTimeout(resolve, ACCEPT_QUEUE_MS));
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
     await closed;
+  }
+
+  async #open(): Promise<LocalSocket> {
+    const server = createServer(
+      { maxHeaderSize: 8_192, requestTimeout: limits.cniRequestTimeoutMs },
+      (request, response) => this.#answer(request, response),
+    );
+    server.headersTimeout = limits.cniRequestTimeoutMs;
+    server.keepAliveTimeout = 1_000;
+    const socket = new LocalSocket(server, this.#path);
+    await socket.listen();
+    this.#server = server;
+    this.#socket = socket;
+    return socket;
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -121,6 +138,7 @@ export class CniServer {
   async #serve(request: IncomingMessage, response: ServerResponse, handler: Handler): Promise<void> {
     try {
       const parsed = await readJson(request);
+      await this.#gate;
       const result = parsed.ok ? await handler(parsed.value) : parsed;
       if (result.ok) reply(response, 200, result.value);
       else reply(response, statusOf(result.error), bodyOf(result.error));
@@ -192,16 +210,4 @@ async function readJson(request: IncomingMessage): Promise<Result<unknown>> {
       `CNI request: not JSON: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
-}
-
-/** Whether somebody accepts connections on a unix socket. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 }

@@ -3,6 +3,7 @@
  *
  *   const enrolment = new Enrolment({ stateDir, excludeNamespaces }, deps);   // deps: EnrolmentDeps, below
  *   await enrolment.start();                        // finds, verifies and repairs the pods of a previous run
+ *   // or, beside an agent that is in charge:  await enrolment.follow(); …; await enrolment.takeCharge();
  *   const server = new CniServer(enrolment, `${runDir}/cni.sock`);
  *   await server.listen();                          // socket mode 0600
  *   …
@@ -72,12 +73,16 @@ export interface EnrolmentDeps {
   listen(index: number, pod: EnrolledPod, netnsPath: string): Promise<Result<void>>;
   /** Closes the pod's listeners and connections in every worker (`podRemove`, then all `podGone`). Idempotent. */
   unlisten(index: number): Promise<void>;
+  /** False once another agent has taken this one's place: nothing may be written any more. */
+  inCharge(): boolean;
   /** Would an ADD be served now: workers are up, and a controller or a snapshot gives identities? For CNI STATUS. */
   readiness(): Result<void>;
   /** Rules inside pods' namespaces: `new PodRules(…)` of apply.ts. */
   readonly podRules: PodRulesPort;
   /** Rules of the node's namespace for kubelet's probes: `new ProbeRules(…)` of probe-rules.ts. */
   readonly probeRules: ProbeRulesPort;
+  /** Told of every pod that was added, once it is in list(). */
+  readonly onEnrolled?: () => void;
   /** Called with every line worth keeping. */
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
   /** Milliseconds since the epoch. */

@@ -19,21 +19,24 @@ import type {
   EnrolmentDeps,
   EnrolmentOptions,
 } from './enrolment-types.ts';
+import {
+  captureAnnotations,
+  type Entry,
+  enrolledOf,
+  isEnrolled,
+  isRule,
+  isSame,
+  nameOf,
+  overlaps,
+  recordOf,
+  strangers,
+} from './enrolment-entry.ts';
 import { parseExclusions } from './exclusions.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { type PodRecord, PodsStore } from './pods-store.ts';
 import { PROXY_PROTOCOL_PORTS, parseProxyPorts } from '../proxy-protocol/ports.ts';
 import { done, failure, type Result, success } from './result.ts';
 import { SerialWriter } from './serial-writer.ts';
-
-/** A pod, from the moment its index and addresses are taken. */
-interface Entry extends PodRecord {
-  /** `adding`: not yet answered to the runtime, not in list() and not on disk. */
-  state: 'adding' | 'enrolled';
-  problem: string | null;
-  /** Set once, when listeners and index are given back: the index may be another pod's afterwards. */
-  released: Promise<void> | null;
-}
 
 /** How many pods are brought back or verified at the same time. */
 const AT_ONCE = 4;
@@ -48,15 +51,18 @@ export class Enrolment {
   /** Indices in use, also by pods that are leaving: reused only when unlisten has resolved. */
   readonly #indices = new Set<number>();
   readonly #containers = new KeyedQueue();
-  #phase: 'new' | 'running' | 'closed' = 'new';
+  #phase: 'new' | 'following' | 'running' | 'yielded' | 'closed' = 'new';
 
   constructor(options: EnrolmentOptions, deps: EnrolmentDeps) {
     this.#options = options;
     this.#deps = deps;
     this.#store = new PodsStore(options.stateDir);
-    this.#writer = new SerialWriter(() =>
-      this.#store.save([...this.#entries.values()].filter(isEnrolled).map(recordOf)),
-    );
+    this.#writer = new SerialWriter(() => {
+      // A successor that could not wait for this agent keeps the file now.
+      if (!deps.inCharge())
+        return Promise.resolve(failure('NOT_READY', 'another agent has taken this node over', true));
+      return this.#store.save([...this.#entries.values()].filter(isEnrolled).map(recordOf));
+    });
   }
 
   /** Loads pods.json and brings back every pod whose namespace is still the same: listeners, then rules. Never fails as a whole. */
@@ -73,6 +79,52 @@ export class Enrolment {
     );
     if (!probes.ok) this.#deps.log('error', probes.error.message, {});
     await this.#save();
+  }
+
+  /**
+   * Beside an agent that is in charge: listens for its pods as pods.json has them now, and changes nothing else anywhere. Called
+   * again, it follows what that agent has enrolled and removed meanwhile. A failure names the pods whose listeners could not be
+   * opened: taking over would leave them without.
+   */
+  async follow(): Promise<Result<void>> {
+    const records = await this.#store.read();
+    if (!records.ok) return records;
+    this.#phase = 'following';
+    const gone = strangers(this.#entries.values(), records.value);
+    for (const entry of gone) this.#entries.delete(entry.containerId);
+    // Before the rest: an index that was given back may be another pod's by now.
+    await forEach(gone, AT_ONCE, async (entry) => {
+      await this.#deps.unlisten(entry.index);
+      this.#indices.delete(entry.index);
+    });
+    for (const record of records.value) if (!this.#entries.has(record.containerId)) this.#adopt(record);
+    const deaf: string[] = [];
+    await forEach([...this.#entries.values()], AT_ONCE, async (entry) => {
+      const inode = this.#deps.podRules.inode(entry.netnsPath);
+      if (!inode.ok || inode.value !== entry.netnsInode) return; // it has just gone
+      const listening = await this.#listen(entry, this.#options.readyWaitMs ?? limits.cniReadyWaitMs);
+      if (!listening.ok) deaf.push(listening.error.message);
+    });
+    return deaf.length === 0 ? done : failure('LISTENERS_FAILED', deaf.join('; '), true);
+  }
+
+  /** From following to being in charge: the file is final, listeners are open. What is missing, repair() finds. */
+  async takeCharge(): Promise<Result<void>> {
+    const followed = await this.follow();
+    this.#phase = 'running';
+    return followed;
+  }
+
+  /** Waits for operations in flight and writes the file for a successor; later calls are refused until resume(). */
+  async yieldCharge(): Promise<void> {
+    if (this.#phase === 'running') this.#phase = 'yielded';
+    await this.#containers.idle();
+    await this.#save();
+  }
+
+  /** The successor did not come. */
+  resume(): void {
+    if (this.#phase === 'yielded') this.#phase = 'running';
   }
 
   /** CNI ADD. Idempotent per container. Fails closed: on failure nothing is left behind. */
@@ -188,9 +240,10 @@ export class Enrolment {
 
   /** Waits for operations in flight; later calls are refused with NOT_READY. Leaves rules and listeners alone. */
   async close(): Promise<void> {
+    const wasInCharge = this.#phase === 'running';
     this.#phase = 'closed';
     await this.#containers.idle();
-    await this.#save();
+    if (wasInCharge) await this.#save();
   }
 
   async #addNew(request: AddRequest, netnsInode: string): Promise<Result<AddOutcome>> {
@@ -219,6 +272,7 @@ export class Enrolment {
       return captured;
     }
     this.#log('info', 'pod enrolled', entry.value);
+    this.#deps.onEnrolled?.();
     return success({ outcome: 'enrolled', enrolled: enrolledOf(entry.value) });
   }
 
@@ -403,7 +457,7 @@ export class Enrolment {
 
   #unlessRunning(): Result<never> | null {
     if (this.#phase === 'running') return null;
-    const why = this.#phase === 'new' ? 'starting' : 'stopping';
+    const why = this.#phase === 'new' || this.#phase === 'following' ? 'starting' : 'stopping';
     return failure('NOT_READY', `the agent is ${why}; the runtime tries again`, true);
   }
 
@@ -411,52 +465,6 @@ export class Enrolment {
     const { containerId, index, netnsPath, pod } = entry;
     this.#deps.log(level, message, { pod: nameOf(entry), uid: pod.uid, containerId, index, netnsPath });
   }
-}
-
-function isEnrolled(entry: Entry): boolean {
-  return entry.state === 'enrolled';
-}
-
-function isRule(missing: string): boolean {
-  return !missing.includes('no listener');
-}
-
-function nameOf({ pod }: { readonly pod: EnrolledPod }): string {
-  return `${pod.namespace}/${pod.name}`;
-}
-
-function overlaps(a: EnrolledPod, b: EnrolledPod): boolean {
-  return a.addresses.some((address) => b.addresses.includes(address));
-}
-
-/** The same ADD again, as runtimes may repeat it; a pod without uid in the request is the one that is there. */
-function isSame(entry: Entry, request: AddRequest, inode: string): boolean {
-  const { namespace, name, uid } = request.pod;
-  return (
-    isEnrolled(entry) &&
-    entry.netnsInode === inode &&
-    entry.netnsPath === request.netnsPath &&
-    entry.ifName === request.ifName &&
-    entry.pod.namespace === namespace &&
-    entry.pod.name === name &&
-    (uid === null || uid === entry.pod.uid) &&
-    entry.pod.addresses.length === request.ips.length &&
-    request.ips.every((ip) => entry.pod.addresses.includes(ip))
-  );
-}
-
-function captureAnnotations(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(annotations).filter(([name]) => name.startsWith('weir.dev/exclude-')));
-}
-
-function recordOf(entry: Entry): PodRecord {
-  const { containerId, ifName, index, pod, netnsPath, netnsInode, annotations, enrolledAtMs } = entry;
-  return { containerId, ifName, index, pod, netnsPath, netnsInode, annotations, enrolledAtMs };
-}
-
-function enrolledOf(entry: Entry): Enrolled {
-  const { containerId, ifName, index, pod, netnsPath, annotations, enrolledAtMs, problem } = entry;
-  return { containerId, ifName, index, pod, netnsPath, annotations, enrolledAtMs, problem };
 }
 
 /** Runs `operation` for each, `atOnce` at a time. */

@@ -11,6 +11,17 @@
  *                nat     WEIR_INBOUND   other TCP → REDIRECT 15006
  *   INPUT        filter  WEIR_GUARD     15001 and 15006 are reached by redirection only
  *
+ * Where the mesh lets destinations bypass the agent (form `bypass`), also:
+ *
+ *   OUTPUT       nat     WEIR_OUTBOUND  … destination in the set → BYPASSED_MARK on the connection, not redirected
+ *   PREROUTING   nat     WEIR_INBOUND   … own address and port in the set → the same
+ *   OUTPUT       filter  WEIR_BYPASS_OUT  a marked connection whose destination is not in the set any more → RST
+ *   INPUT        filter  WEIR_BYPASS_IN   the same, for what arrives
+ *
+ * So taking an entry out of the set captures new connections and cuts live ones in the same moment (nat chains see only the first
+ * packet of a connection). An empty set is no bypass at all. An address of a Service is translated by the node, after the pod's
+ * namespace: here its packets have the address that is in the set, both ways.
+ *
  * The agent's socket (mark 0x539, IP_TRANSPARENT, the client's address as source) connects to the pod's own address, so
  * its SYN leaves through lo and comes back in through lo with its mark (a mark survives lo and no other device). There the
  * connection gets connmark 0x111; the application's replies, addressed to a client that is elsewhere, get that mark back
@@ -22,6 +33,7 @@
  */
 import {
   BYPASS_MARK,
+  BYPASSED_MARK,
   HBONE_PORT,
   INBOUND_PORT,
   MARK_MASK,
@@ -34,6 +46,8 @@ import {
 import type { Exclusions, PortRange } from './exclusions.ts';
 
 export type Family = 4 | 6;
+/** `bypass`: the rules that look at the set, which must exist. Both forms capture all that is not in the set. */
+export type RuleForm = 'plain' | 'bypass';
 export type Table = 'raw' | 'mangle' | 'filter' | 'nat';
 
 /**
@@ -74,8 +88,15 @@ export interface RoutingPlan {
 const AGENT = `-m mark --mark ${hex(BYPASS_MARK)}/${hex(MARK_MASK)}`;
 const NOT_AGENT = `-m mark ! --mark ${hex(BYPASS_MARK)}/${hex(MARK_MASK)}`;
 
+const BYPASSED = `-m connmark --mark ${hex(BYPASSED_MARK)}/${hex(MARK_MASK)}`;
+
+/** Name of the set of a pod's namespace (ipset(8), hash:ip,port): what bypasses the agent. */
+export function bypassSet(family: Family): string {
+  return `WEIR-BYPASS${family}`;
+}
+
 /** What one family of a pod's namespace must hold. */
-export function planCapture(family: Family, exclusions: Exclusions): CapturePlan {
+export function planCapture(family: Family, exclusions: Exclusions, form: RuleForm = 'plain'): CapturePlan {
   return {
     family,
     chains: [
@@ -103,8 +124,14 @@ export function planCapture(family: Family, exclusions: Exclusions): CapturePlan
         guard(OUTBOUND_PORT, 'outbound port is not for dialling'),
         guard(INBOUND_PORT, 'inbound port is not for dialling'),
       ]),
-      chain('nat', 'WEIR_OUTBOUND', 'OUTPUT', '-p tcp', outboundRules(family, exclusions)),
-      chain('nat', 'WEIR_INBOUND', 'PREROUTING', '-p tcp', inboundRules(family, exclusions)),
+      ...(form === 'bypass'
+        ? [
+            chain('filter', 'WEIR_BYPASS_OUT', 'OUTPUT', `-p tcp ${BYPASSED}`, stillBypassed(family)),
+            chain('filter', 'WEIR_BYPASS_IN', 'INPUT', `-p tcp ${BYPASSED}`, stillBypassed(family)),
+          ]
+        : []),
+      chain('nat', 'WEIR_OUTBOUND', 'OUTPUT', '-p tcp', outboundRules(family, exclusions, form)),
+      chain('nat', 'WEIR_INBOUND', 'PREROUTING', '-p tcp', inboundRules(family, exclusions, form)),
     ],
     routing: {
       rule: `fwmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)} lookup ${REPLY_TABLE} priority ${REPLY_RULE_PRIORITY}`,
@@ -113,7 +140,7 @@ export function planCapture(family: Family, exclusions: Exclusions): CapturePlan
   };
 }
 
-function outboundRules(family: Family, exclusions: Exclusions): readonly string[] {
+function outboundRules(family: Family, exclusions: Exclusions, form: RuleForm): readonly string[] {
   return [
     rule(`-p tcp ${AGENT}`, 'agent connections pass', 'RETURN'),
     // Whatever the address, a self-call leaves through lo.
@@ -125,11 +152,12 @@ function outboundRules(family: Family, exclusions: Exclusions): readonly string[
       .filter((cidr) => cidr.family === family)
       .map((cidr) => rule(`-d ${cidr.text} -p tcp`, `excluded outbound ${cidr.text}`, 'RETURN')),
     ...exclusions.outboundPorts.map((range) => excludedPort('outbound', range)),
+    ...(form === 'bypass' ? bypassRules(family) : []),
     rule('-p tcp', 'outbound to the agent', `REDIRECT --to-ports ${OUTBOUND_PORT}`),
   ];
 }
 
-function inboundRules(family: Family, exclusions: Exclusions): readonly string[] {
+function inboundRules(family: Family, exclusions: Exclusions, form: RuleForm): readonly string[] {
   const probeSource = family === 4 ? `${PROBE_SOURCE_V4}/32` : `${PROBE_SOURCE_V6}/128`;
   return [
     rule(`-s ${probeSource} -p tcp`, 'node probes pass', 'RETURN'),
@@ -141,7 +169,29 @@ function inboundRules(family: Family, exclusions: Exclusions): readonly string[]
     rule(`-p tcp -m tcp --dport ${OUTBOUND_PORT}`, 'outbound port is not redirected', 'RETURN'),
     rule(`-p tcp -m tcp --dport ${INBOUND_PORT}`, 'inbound port is not redirected', 'RETURN'),
     ...exclusions.inboundPorts.map((range) => excludedPort('inbound', range)),
+    ...(form === 'bypass' ? bypassRules(family) : []),
     rule('-p tcp', 'inbound to the agent', `REDIRECT --to-ports ${INBOUND_PORT}`),
+  ];
+}
+
+/** The mark comes first: whatever passes here is known to WEIR_BYPASS_OUT and WEIR_BYPASS_IN. */
+function bypassRules(family: Family): readonly string[] {
+  const inSet = `-m set --match-set ${bypassSet(family)} dst,dst`;
+  return [
+    rule(`-p tcp ${inSet}`, 'may bypass', `CONNMARK --set-xmark ${hex(BYPASSED_MARK)}/${hex(MARK_MASK)}`),
+    rule(`-p tcp ${BYPASSED}`, 'bypasses the agent', 'RETURN'),
+  ];
+}
+
+/** Either direction of a connection, on either hook: the set has the address and port that the connection was opened to. */
+function stillBypassed(family: Family): readonly string[] {
+  const set = `-m set --match-set ${bypassSet(family)}`;
+  return [
+    // A reset carries no data, and tells the other end that the connection was cut.
+    rule('-p tcp -m tcp --tcp-flags RST RST', 'resets pass', 'RETURN'),
+    rule(`-p tcp -m conntrack --ctdir ORIGINAL ${set} dst,dst`, 'may still bypass', 'RETURN'),
+    rule(`-p tcp -m conntrack --ctdir REPLY ${set} src,src`, 'may still bypass', 'RETURN'),
+    rule('-p tcp', 'may not bypass any more', 'REJECT --reject-with tcp-reset'),
   ];
 }
 

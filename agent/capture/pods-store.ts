@@ -3,7 +3,7 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EnrolledPod } from '../ipc/messages.ts';
 import { parseDel, parseIps, parseNetnsPath, parsePod } from './cni-request.ts';
-import { done, failure, type Result } from './result.ts';
+import { done, failure, type Result, success } from './result.ts';
 
 /** One enrolled pod as it is kept. `netnsInode`: decimal; a path that now leads to another inode is another pod's namespace. */
 export interface PodRecord {
@@ -52,6 +52,21 @@ export class PodsStore {
       records: [],
       complaints: [`${this.path}: not a list of pods of format ${FORMAT} (${moved}); starting with none`],
     };
+  }
+
+  /** The records of a file that another agent keeps: nothing is moved or repaired. NOT_READY when they cannot be told. */
+  async read(): Promise<Result<readonly PodRecord[]>> {
+    let text: string;
+    try {
+      text = await readFile(this.path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return success([]);
+      return failure('NOT_READY', `${this.path}: ${messageOf(error)}`, true);
+    }
+    const parsed = parsePods(text);
+    if (parsed === null) return failure('NOT_READY', `${this.path} is not a list of pods of format ${FORMAT}`);
+    if (parsed.complaints.length > 0) return failure('NOT_READY', parsed.complaints.join('; '));
+    return success(parsed.records);
   }
 
   /** STATE_UNWRITABLE when the file on disk could not be replaced; it then still is the previous one. */

@@ -1,12 +1,15 @@
 /** `weir agent`: flags to AgentOptions. The agent itself is loaded only when it runs, so that --help stays quick. */
+import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CliError, EXIT } from '../../cli/output.ts';
 import { ACCESS_LOG_MODES, LOG_LEVELS } from '../admin/choices.ts';
+import { limits } from '../limits.ts';
 import type { AgentOptions, ControllerTls } from '../supervisor/options.ts';
+import { addCapFlags, type CapFlags, capsOf } from './cap-flags.ts';
 
 /** What commander makes of the flags. */
-interface Flags {
+interface Flags extends CapFlags {
   readonly node?: string;
   readonly runDir: string;
   readonly stateDir: string;
@@ -22,6 +25,9 @@ interface Flags {
   readonly controllerCert?: string;
   readonly controllerKey?: string;
   readonly excludeNamespaces: readonly string[];
+  readonly drainDeadline: number;
+  readonly instance?: string;
+  readonly whenSuperseded: AgentOptions['whenSuperseded'];
 }
 
 const WORKERS_MAX = 256;
@@ -39,6 +45,13 @@ export function parseListen(text: string): { host: string; port: number } {
   if (match === null || port > 65_535)
     throw new InvalidArgumentError('write HOST:PORT, e.g. 127.0.0.1:15020 or [::1]:15020');
   return { host: match[1] ?? (match[2] || '::'), port };
+}
+
+/** Seconds, fractions allowed, as ms. */
+function parseDrainDeadline(text: string): number {
+  const ms = Number(text) * 1_000;
+  if (text.trim() !== '' && ms >= 0 && ms <= limits.drainDeadlineMaxMs) return Math.round(ms);
+  throw new InvalidArgumentError(`write seconds, from 0 to ${limits.drainDeadlineMaxMs / 1_000}`);
 }
 
 function parseNamespaces(text: string): readonly string[] {
@@ -85,12 +98,16 @@ export function agentOptions(flags: Flags): AgentOptions {
     metricsListen: flags.metricsListen ?? null,
     hostNetns: flags.hostNetns,
     excludeNamespaces: flags.excludeNamespaces,
+    caps: capsOf(flags),
+    drainDeadlineMs: flags.drainDeadline,
+    instance: flags.instance ?? randomUUID(),
+    whenSuperseded: flags.whenSuperseded,
   };
 }
 
 /** Adds `weir agent`. It exits the process itself: 0 after SIGTERM or SIGINT, EXIT.failure when it cannot start. */
 export function registerAgentCommand(program: Command): void {
-  program
+  const command = program
     .command('agent')
     .description("run this node's agent: captures pods, carries their traffic, enforces routes and policies")
     .addOption(new Option('--node <name>', "this node's name in Kubernetes").env('NODE_NAME'))
@@ -112,6 +129,20 @@ export function registerAgentCommand(program: Command): void {
     .option('--exclude-namespaces <names>', 'never capture pods of these, comma separated', parseNamespaces, [
       'kube-system',
     ])
+    .option(
+      '--drain-deadline <seconds>',
+      `when the agent ends, how long connections may go on (default: ${limits.drainDeadlineMs / 1_000})`,
+      parseDrainDeadline,
+      limits.drainDeadlineMs,
+    )
+    .addOption(
+      new Option('--instance <id>', 'tells agents of one node apart, e.g. the uid of its pod').env('WEIR_INSTANCE'),
+    )
+    .addOption(
+      new Option('--when-superseded <action>', 'when another agent has taken over and this one has drained')
+        .choices(['exit', 'wait'])
+        .default('exit'),
+    )
     .addHelpText(
       'after',
       `
@@ -119,17 +150,19 @@ Examples:
   weir agent --node node-1 --controller weir-controller.weir-system.svc:15012
   weir agent --node dev --controller unix:/run/weir/xds.sock --access-log all --log-level debug
 
-SIGTERM drains and ends it; the pods stay captured and refuse connections until an agent is back.`,
-    )
-    .action(async (flags: Flags) => {
-      const options = agentOptions(flags);
-      const { runAgent } = await import('../main.ts');
-      try {
-        await runAgent(options);
-      } catch (error) {
-        process.stderr.write(`weir agent: ${error instanceof Error ? error.message : String(error)}\n`);
-        process.exit(EXIT.failure);
-      }
-      process.exit(EXIT.ok);
-    });
+A second agent with the same --run-dir and --state-dir takes over from the first: it listens for the same pods, then the first
+stops accepting, drains and exits 0; no connection is refused. Without a second one, SIGTERM drains and ends it; the pods stay
+captured and refuse connections until an agent is back.`,
+    );
+  addCapFlags(command).action(async (flags: Flags) => {
+    const options = agentOptions(flags);
+    const { runAgent } = await import('../main.ts');
+    try {
+      await runAgent(options);
+    } catch (error) {
+      process.stderr.write(`weir agent: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.exit(EXIT.failure);
+    }
+    process.exit(EXIT.ok);
+  });
 }

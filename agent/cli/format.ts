@@ -50,3 +50,10 @@ export function shortList(items: readonly string[], max: number): string {
   const shown = items.slice(0, max).join(', ');
   return items.length > max ? `${shown} +${items.length - max}` : shown;
 }
+
+/** What a pod was refused because of caps: the sum, and the bound when it is one only: `12 pending`. */
+export function shedText(shed: Readonly<Record<string, number>>): string {
+  const bounds = Object.entries(shed);
+  const sum = bounds.reduce((total, [, count]) => total + count, 0);
+  return bounds.length === 1 ? `${sum} ${bounds[0]?.[0]}` : String(sum);
+}

@@ -5,7 +5,7 @@ import type { HeaderMatch, HttpRouteMatch, HttpRouteRule, TcpRoute, TlsRoute } f
 import type { PodDocument, PolicyDocument, RouteDocument, ServiceDocument } from '../admin/api.ts';
 import type { AgentAnswers } from './agent-client.ts';
 import { addCommonOptions, ask, type CommonOptions, describe, type NodeRow, printRows } from './command-options.ts';
-import { formatBytes, formatDuration, shortList, truncate } from './format.ts';
+import { formatBytes, formatDuration, shedText, shortList, truncate } from './format.ts';
 
 interface NamespacedOptions extends CommonOptions {
   readonly namespace?: string;
@@ -26,11 +26,13 @@ const POD_COLUMNS: readonly Column<PodDocument>[] = [
   { header: 'pod', value: (pod) => truncate(pod.name, 40) },
   { header: 'addresses', value: (pod) => shortList(pod.addresses, 1) },
   { header: 'captured', value: (pod) => (pod.captured ? 'yes' : 'NO') },
+  { header: 'bypass', value: (pod) => pod.bypass.length, align: 'right' },
   { header: 'conns', value: (pod) => pod.connections, align: 'right' },
   { header: 'requests', value: (pod) => pod.requests, align: 'right' },
   { header: 'in', value: (pod) => formatBytes(pod.bytesIn), align: 'right' },
   { header: 'out', value: (pod) => formatBytes(pod.bytesOut), align: 'right' },
   { header: 'cpu', value: (pod) => formatDuration(pod.cpuMs), align: 'right' },
+  { header: 'shed', value: (pod) => shedText(pod.shed), align: 'right' },
   { header: 'problem', value: (pod) => (pod.problem === null ? null : truncate(pod.problem, 60)) },
 ];
 

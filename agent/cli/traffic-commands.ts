@@ -22,7 +22,7 @@ import {
   printRows,
   say,
 } from './command-options.ts';
-import { formatBytes, formatDuration, formatLatency, truncate } from './format.ts';
+import { formatBytes, formatDuration, formatLatency, shedText, truncate } from './format.ts';
 import { parsePodName } from './pod-name.ts';
 
 const CONNECTION_COLUMNS: readonly Column<ConnectionInfo>[] = [
@@ -33,10 +33,15 @@ const CONNECTION_COLUMNS: readonly Column<ConnectionInfo>[] = [
   { header: 'destination', value: (row) => row.service ?? row.destination },
   { header: 'upstream', value: (row) => row.upstream },
   { header: 'state', value: (row) => row.state },
-  { header: 'age', value: (row) => formatDuration(row.ageMs), align: 'right' },
-  { header: 'sent', value: (row) => formatBytes(row.bytesFromClient), align: 'right' },
-  { header: 'rcvd', value: (row) => formatBytes(row.bytesToClient), align: 'right' },
+  { header: 'age', value: (row) => unlessBypassed(row, formatDuration(row.ageMs)), align: 'right' },
+  { header: 'sent', value: (row) => unlessBypassed(row, formatBytes(row.bytesFromClient)), align: 'right' },
+  { header: 'rcvd', value: (row) => unlessBypassed(row, formatBytes(row.bytesToClient)), align: 'right' },
 ];
+
+/** The agent does not see what passes it by. */
+function unlessBypassed(row: ConnectionInfo, text: string): string | null {
+  return row.protocol === 'bypassed' ? null : text;
+}
 
 interface ConnectionOptions extends CommonOptions {
   readonly pod?: string;
@@ -90,6 +95,8 @@ const POD_COLUMNS: readonly Column<PodStatsDocument>[] = [
   { header: 'conns', value: (pod) => pod.connections, align: 'right' },
   { header: 'opened', value: (pod) => pod.connectionsOpened, align: 'right' },
   { header: 'refused', value: (pod) => pod.refused, align: 'right' },
+  { header: 'shed', value: (pod) => shedText(pod.shed), align: 'right' },
+  { header: 'held', value: (pod) => formatBytes(pod.bufferedBytes), align: 'right' },
   { header: 'requests', value: (pod) => pod.requests, align: 'right' },
   { header: 'in', value: (pod) => formatBytes(pod.bytesIn), align: 'right' },
   { header: 'out', value: (pod) => formatBytes(pod.bytesOut), align: 'right' },

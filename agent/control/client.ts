@@ -57,6 +57,8 @@ export interface ControlNack {
 export interface ControlStatus {
   readonly target: string;
   readonly connected: boolean;
+  /** Every kind was answered on this connection: what is held is not older than its beginning. */
+  readonly caughtUp: boolean;
   /** ms since the epoch when `connected` last changed; null before the first attempt ended. */
   readonly sinceMs: number | null;
   readonly lastError: string | null;
@@ -101,6 +103,8 @@ export class ControlClient {
   #applying: Promise<void> = Promise.resolve();
   #stopped = true;
   #connected = false;
+  /** Type URLs that were answered, and applied, on this connection. */
+  readonly #answered = new Set<string>();
   #sinceMs: number | null = null;
   #lastError: string | null = null;
   #systemVersion = '';
@@ -133,6 +137,7 @@ export class ControlClient {
     return {
       target: this.#options.target,
       connected: this.#connected,
+      caughtUp: this.#connected && TYPE_URLS.every((typeUrl) => this.#answered.has(typeUrl)),
       sinceMs: this.#sinceMs,
       lastError: this.#lastError,
       systemVersion: this.#systemVersion,
@@ -199,6 +204,7 @@ export class ControlClient {
   #setConnected(connected: boolean): void {
     if (this.#connected === connected) return;
     this.#connected = connected;
+    this.#answered.clear();
     this.#sinceMs = Date.now();
   }
 
@@ -215,6 +221,7 @@ export class ControlClient {
       if (this.#connection?.stream !== stream) return;
       const nack = await this.#take(response);
       if (this.#connection?.stream !== stream) return;
+      this.#answered.add(response.typeUrl);
       this.#answer(stream, response, nack);
       stream.resume();
     });

@@ -69,6 +69,8 @@ export class SnapshotStore {
   #writing: Promise<void> = Promise.resolve();
   #dirty = false;
   #closed = false;
+  /** Another agent keeps the file for now: changes are remembered, not written. */
+  #held = false;
 
   constructor(path: string, options: SnapshotStoreOptions) {
     this.#path = path;
@@ -91,6 +93,26 @@ export class SnapshotStore {
     return { resources: [], error: `${this.#path} ${problem}; ${this.#setAside()}, starting without a snapshot` };
   }
 
+  /** Forgets everything and reads the file again, because another agent may have written it meanwhile. */
+  reload(): { readonly upserts: readonly MeshResource[]; readonly removals: readonly ResourceKey[] } & LoadedSnapshot {
+    const before = this.resources().map(keyOf);
+    for (const resources of this.#types.values()) resources.clear();
+    const loaded = this.load();
+    const removals = before.filter((key) => !this.#types.get(typeUrlOf(key.kind))?.has(wireNameOf(key)));
+    return { ...loaded, upserts: loaded.resources, removals };
+  }
+
+  /** Leaves the file to another agent until release(). */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** The file is this agent's (again); what changed meanwhile is written soon. */
+  release(): void {
+    this.#held = false;
+    if (this.#dirty) this.#schedule();
+  }
+
   resources(): MeshResource[] {
     return [...this.#types.values()].flatMap((type) => [...type.values()].map((entry) => entry.resource));
   }
@@ -109,7 +131,15 @@ export class SnapshotStore {
 
   /** Resources held, per kind. */
   counts(): Record<MeshKind, number> {
-    const counts = { workload: 0, service: 0, httpRoute: 0, tlsRoute: 0, tcpRoute: 0, authorizationPolicy: 0 };
+    const counts = {
+      workload: 0,
+      service: 0,
+      httpRoute: 0,
+      tlsRoute: 0,
+      tcpRoute: 0,
+      authorizationPolicy: 0,
+      meshSettings: 0,
+    };
     for (const type of this.#types.values()) for (const { resource } of type.values()) counts[resource.kind] += 1;
     return counts;
   }
@@ -122,7 +152,11 @@ export class SnapshotStore {
       this.#types.get(typeUrlOf(key.kind))?.set(wireNameOf(key), entry);
     }
     this.#dirty = true;
-    if (this.#timer !== null || this.#closed) return;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null || this.#closed || this.#held) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
       void this.flush();
@@ -132,7 +166,7 @@ export class SnapshotStore {
   /** Writes what is not on disk yet; a failure is logged and the next change tries again. */
   flush(): Promise<void> {
     this.#writing = this.#writing.then(async () => {
-      if (!this.#dirty) return;
+      if (!this.#dirty || this.#held) return;
       this.#dirty = false;
       try {
         await this.#write();

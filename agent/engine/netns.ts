@@ -82,6 +82,11 @@ export class NetworkNamespace {
     }
   }
 
+  /** close() was called: its pod has left this node. */
+  get closed(): boolean {
+    return this.state !== 'open';
+  }
+
   /** Closes the handle; at the end of run() when one is active, because that must find its way back. Idempotent. */
   close(): void {
     if (this.state === 'open') this.state = 'closing';

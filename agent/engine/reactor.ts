@@ -19,6 +19,9 @@
  * Stale events: epoll data = fd (low 32 bits) and its generation (high 32). remove() starts a new generation, so an event that was fetched before
  * a close, and meant the descriptor's earlier owner, is dropped and counted, even when the number is in use again.
  *
+ * Work outside a tenant's events (its timers, a policy change) is metered and charged with bill(): the tenant owes it, and is served
+ * less until the debt is worked off. Timers that fall due in bulk fire a few per turn.
+ *
  * Handlers may add, change and remove any descriptor. A handler that throws leaves the reactor usable; its event is spent.
  */
 import { limits } from '../limits.ts';
@@ -27,7 +30,7 @@ import { readErrno } from './ffi.ts';
 import { architectureOf, epollEventLayout } from './layout.ts';
 import * as libc from './libc.ts';
 import { allocatePinned } from './memory.ts';
-import { TimerWheel } from './timer-wheel.ts';
+import { type TimerTarget, TimerWheel } from './timer-wheel.ts';
 
 /** EPOLLIN: there is something to read, or the end, or an error. */
 export const READABLE = 0x1;
@@ -55,6 +58,9 @@ export interface ReadyHandler {
   onReady(events: number): number;
 }
 
+/** Least cost of a timer that fires: it closes a connection or dials. */
+const TIMER_COST = 500;
+
 /** Cumulative since the reactor was made. */
 export interface ReactorCounters {
   /** epoll_wait calls. */
@@ -77,6 +83,9 @@ export class Reactor {
   readonly counters: ReactorCounters = { waits: 0, events: 0, staleEvents: 0, rounds: 0, deferred: 0 };
   /** Wall time spent in each tenant's handlers, ms. Index: tenant. Replaced when it grows: see cpuMs. */
   tenantCpuMs = new Float64Array(64);
+
+  /** How long the last turn took after its wait, ms, and whether it left events behind. */
+  turnMs = 0;
 
   private readonly clock: () => number;
   private readonly quantum: number;
@@ -106,6 +115,8 @@ export class Reactor {
   private activeNext = new Int32Array(64).fill(NONE);
   private activeHead = NONE;
   private queued = 0;
+  /** What charge() has added since the handler that runs was called. */
+  private surcharge = 0;
   /** Turns and rounds so far: how often a tenant could have been served. */
   private opportunities = 0;
 
@@ -115,7 +126,9 @@ export class Reactor {
     this.clock = clock;
     this.quantum = quantum;
     this.nowMs = clock();
-    this.timers = new TimerWheel(this.nowMs);
+    this.timers = new TimerWheel(this.nowMs, limits.timerTickMs, limits.timerSlots, {
+      fire: (target, nowMs) => this.fireTimer(target, nowMs),
+    });
     this.fetchedWords = new Int32Array(
       this.fetched.bytes.buffer,
       this.fetched.bytes.byteOffset,
@@ -182,15 +195,53 @@ export class Reactor {
   turn(maxWaitMs: number): void {
     const timeoutMs = this.queued > 0 ? 0 : this.timers.nextDelayMs(maxWaitMs);
     const count = this.fetch(timeoutMs);
-    this.nowMs = this.clock();
-    this.timers.nowMs = this.nowMs;
+    const startedMs = this.clock();
+    this.nowMs = startedMs;
+    this.timers.nowMs = startedMs;
     this.opportunities++;
     if (count > 0 || this.queued > 0) {
       const tenant = this.queued === 0 && count < limits.eventsPerWait ? this.soleTenant(count) : NONE;
       if (tenant !== NONE) this.serveSole(tenant, count);
       else this.serveFairly(count);
     }
-    this.timers.advance(this.nowMs);
+    this.timers.advance(this.nowMs, limits.timersPerTurn);
+    this.turnMs = this.nowMs - startedMs;
+  }
+
+  /** Whether events wait that the last turn did not come to. */
+  get hasBacklog(): boolean {
+    return this.queued > 0;
+  }
+
+  /** Adds to the cost of the handler that runs, for work whose cost it cannot return, such as a dial. */
+  charge(cost: number): void {
+    this.surcharge += cost;
+  }
+
+  /** Charges work for a tenant outside its events, and the time since `sinceMs`; the clock's reading, which is the new nowMs. */
+  bill(tenant: number, cost: number, sinceMs: number): number {
+    const owed = cost + this.surcharge;
+    this.surcharge = 0;
+    if (tenant >= this.active.length) this.growTenants(tenant);
+    this.meter(tenant, sinceMs);
+    if (tenant !== 0) {
+      const least = -this.quantum * limits.debtQuantaMax;
+      const deficit = (this.deficits[tenant] as number) - owed;
+      this.deficits[tenant] = deficit > least ? deficit : least;
+    }
+    return this.nowMs;
+  }
+
+  private fireTimer(target: TimerTarget, nowMs: number): void {
+    const startedMs = this.nowMs;
+    target.onTimer(nowMs);
+    if (target.tenant !== undefined) this.bill(target.tenant, TIMER_COST, startedMs);
+  }
+
+  /** The clock's reading, which is the new nowMs: where the time given to bill() starts. */
+  readClock(): number {
+    this.nowMs = this.clock();
+    return this.nowMs;
   }
 
   /** CPU time of a tenant, ms: the wall time of its handlers, so it includes time the worker was preempted, but not the kernel's network work outside system calls. */
@@ -263,7 +314,8 @@ export class Reactor {
       this.counters.staleEvents++;
       return 0;
     }
-    const cost = handler.onReady(wanted);
+    this.surcharge = 0;
+    const cost = handler.onReady(wanted) + this.surcharge;
     return cost > limits.eventCostMin ? cost : limits.eventCostMin;
   }
 
@@ -285,7 +337,7 @@ export class Reactor {
     }
     this.nowMs = this.clock();
     this.serveQueue(0, Number.POSITIVE_INFINITY);
-    // When all are in debt a round serves nobody and only adds quanta; debts are bounded by the cost of one event.
+    // When all are in debt a round serves nobody and only adds quanta; debts are bounded by the cost of one event and by debtQuantaMax.
     let served = false;
     while (!served && this.queued > 0) {
       served = this.serveRound();

@@ -97,6 +97,7 @@ export class SplicePump {
   private readonly targetFd: number;
   private pipe: Pipe | null = null;
   private inPipe = 0;
+  private mayHold = true;
   /** The copying fallback found the target full. */
   private targetFull = false;
 
@@ -115,9 +116,18 @@ export class SplicePump {
     return (this.inPipe > 0 || this.targetFull) && this.error === 0;
   }
 
-  /** Moves up to about `budget` octets without waiting: how many the target took. Look at the fields afterwards. */
-  pump(budget: number): number {
+  /** Octets in the pipe: taken from the source, not yet by the target. */
+  get held(): number {
+    return this.inPipe;
+  }
+
+  /**
+   * Moves up to about `budget` octets without waiting: how many the target took. Look at the fields afterwards.
+   * Without `mayHold` no pipe is taken: what the target does not take stays in the source, at the price of a copy.
+   */
+  pump(budget: number, mayHold = true): number {
     const before = this.moved;
+    this.mayHold = mayHold;
     if (this.error !== 0 || this.drained) return 0;
     this.targetFull = false;
     this.drain();
@@ -146,7 +156,7 @@ export class SplicePump {
 
   /** Source → empty pipe: octets taken; 0: end, error or nothing there. */
   private fill(length: number): number {
-    this.pipe ??= takePipe();
+    if (this.mayHold) this.pipe ??= takePipe();
     if (this.pipe === null) return this.copy(length);
     const count = libc.splice(this.sourceFd, 0, this.pipe.writeFd, 0, length, FLAGS);
     if (count > 0) this.inPipe = count;

@@ -15,6 +15,8 @@ import { limits } from '../limits.ts';
 
 /** What is called when a timer fires; `nowMs` is the wheel's clock. May arm and disarm any timer, also its own. */
 export interface TimerTarget {
+  /** Pod index that pays for it; left out: the agent itself. */
+  readonly tenant?: number;
   onTimer(nowMs: number): void;
 }
 
@@ -37,12 +39,22 @@ export class Timer {
   }
 }
 
+/** Calls a target, and meters it. */
+export interface TimerRunner {
+  fire(target: TimerTarget, nowMs: number): void;
+}
+
+const UNMETERED: TimerRunner = { fire: (target, nowMs) => target.onTimer(nowMs) };
+
 /** All timers of one worker. */
 export class TimerWheel {
   /** The wheel's idea of now, ms; the reactor sets it at the start of each turn, so that delays count from there. */
   nowMs: number;
   /** Timers waiting. */
   armed = 0;
+  private readonly runner: TimerRunner;
+  /** Timers that may still fire in this advance(). */
+  private left = 0;
   private readonly tickMs: number;
   private readonly mask: number;
   private readonly slots: (Timer | null)[];
@@ -52,9 +64,15 @@ export class TimerWheel {
   private currentTick: number;
 
   /** `slotCount`: a power of two, at least 32. */
-  constructor(nowMs: number, tickMs: number = limits.timerTickMs, slotCount: number = limits.timerSlots) {
+  constructor(
+    nowMs: number,
+    tickMs: number = limits.timerTickMs,
+    slotCount: number = limits.timerSlots,
+    runner: TimerRunner = UNMETERED,
+  ) {
     if (slotCount < 32 || (slotCount & (slotCount - 1)) !== 0) throw new RangeError(`timer wheel: ${slotCount} slots`);
     this.nowMs = nowMs;
+    this.runner = runner;
     this.tickMs = tickMs;
     this.mask = slotCount - 1;
     this.slots = new Array<Timer | null>(slotCount).fill(null);
@@ -79,15 +97,22 @@ export class TimerWheel {
     if (timer.visitTick >= 0) this.unlink(timer);
   }
 
-  /** Fires what is due at `nowMs`. A timer armed by a firing one waits for a later call, however short its delay. */
-  advance(nowMs: number): void {
+  /**
+   * Fires what is due at `nowMs`, but no more than `most` timers: what is left fires in the next calls, and nextDelayMs is 0 until
+   * then. A timer armed by a firing one waits for a later call, however short its delay.
+   */
+  advance(nowMs: number, most: number = Number.POSITIVE_INFINITY): void {
     if (nowMs > this.nowMs) this.nowMs = nowMs;
     const nowTick = Math.floor(this.nowMs / this.tickMs);
+    this.left = most;
     while (this.armed > 0) {
       const tick = this.nextOccupiedTick(nowTick);
       if (tick < 0) break;
       this.currentTick = tick;
-      this.visit(tick & this.mask, nowTick);
+      if (!this.visit(tick & this.mask, nowTick)) {
+        this.currentTick = tick - 1; // the slot is not empty: it is the next to be visited
+        return;
+      }
     }
     this.currentTick = nowTick;
   }
@@ -102,13 +127,15 @@ export class TimerWheel {
     return delay < 0 ? 0 : delay < maxMs ? delay : maxMs;
   }
 
-  /** Empties one slot: each node fires, or moves to where it belongs. No node can enter this slot meanwhile (see link). */
-  private visit(slot: number, nowTick: number): void {
+  /** Empties one slot: each node fires, or moves to where it belongs; false: stopped before that. No node can enter this slot meanwhile (see link). */
+  private visit(slot: number, nowTick: number): boolean {
     for (let timer = this.slots[slot] ?? null; timer !== null; timer = this.slots[slot] ?? null) {
+      if (timer.dueTick <= nowTick && this.left-- <= 0) return false;
       this.unlink(timer);
-      if (timer.dueTick <= nowTick) timer.target.onTimer(this.nowMs);
+      if (timer.dueTick <= nowTick) this.runner.fire(timer.target, this.nowMs);
       else this.link(timer);
     }
+    return true;
   }
 
   private link(timer: Timer): void {

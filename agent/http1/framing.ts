@@ -41,9 +41,9 @@ export function hasLeadingZero(bytes: Uint8Array, start: number, end: number): b
 export const CODING_CHUNKED = 0;
 /** `Chunked` in another case: valid, but forwarded in lower case. */
 const CODING_CHUNKED_ODD_CASE = 1;
-/** Not a list of tokens, or chunked where it must not be: 400. */
+/** Not a list of tokens, or chunked is not its last and only there: where the body ends cannot be known, 400 (RFC 9112 section 6.3). */
 const CODING_MALFORMED = -1;
-/** A well-formed list with a coding other than chunked: 501 (RFC 9112 section 6.1). */
+/** A well-formed list that ends in chunked but has another coding before it: 501 (RFC 9112 section 6.1). */
 export const CODING_UNKNOWN = -2;
 
 /** Judges one Transfer-Encoding value; only `chunked`, once and alone, is accepted. */
@@ -61,7 +61,7 @@ export function readTransferCoding(bytes: Uint8Array, start: number, end: number
     if (i === coding || chunkedBefore) return CODING_MALFORMED;
     chunkedBefore = equalsIgnoringCase(bytes, coding, i, 'chunked');
     while (i < end && (bytes[i] === SPACE || bytes[i] === HTAB)) i++;
-    if (i === end) return CODING_UNKNOWN;
+    if (i === end) return chunkedBefore ? CODING_UNKNOWN : CODING_MALFORMED;
     if (bytes[i] !== 0x2c) return CODING_MALFORMED;
     i++;
   }

@@ -289,7 +289,7 @@ export class RequestHead implements RequestView {
       const start = fields.valueStart(index);
       const end = fields.valueEnd(index);
       const length = readContentLength(fields.bytes, start, end);
-      if (length === LENGTH_TOO_LARGE) return this.#refuse(413, 'LENGTH_TOO_LARGE');
+      if (length === LENGTH_TOO_LARGE) return this.#refuse(400, 'LENGTH_TOO_LARGE');
       if (length < 0) return this.#refuse(400, 'BAD_LENGTH');
       if (hasLeadingZero(fields.bytes, start, end)) return this.#refuse(400, 'BAD_LENGTH');
       this.contentLength = length;

@@ -5,8 +5,9 @@
  * Decisions the RFCs leave open:
  * - Obsolete folding, bare LF and space before the colon are refused, not repaired.
  * - A status line without the space after the code is accepted and rewritten; an HTTP/1.0 response is forwarded as HTTP/1.1.
- * - 1xx, 204 and CONNECT's 2xx have no body: their Content-Length is dropped, and a non-zero one ends persistence;
- *   Transfer-Encoding there is malformed. Any coding but `chunked` is malformed, because no TE was forwarded that asked for it.
+ * - 1xx and 204 have no body: their Content-Length is dropped, and a non-zero one ends persistence; Transfer-Encoding there
+ *   is malformed. Any coding but `chunked` is malformed, because no TE was forwarded that asked for it.
+ * - After CONNECT's 2xx comes the tunnel, whatever lengths the answer states: they are dropped (RFC 9110 section 9.3.6).
  */
 import {
   applyConnection,
@@ -180,11 +181,13 @@ export class ResponseHead {
     this.connectionOptions = 0;
     if (fields.has(FIELD_LOOKALIKE)) return this.#refuse('LOOKALIKE_LENGTH');
     if (fields.oddlySpaced !== 0) this.hasHopByHop = true;
-    const framing = this.#interpretLength(fields, request === 'HEAD' || request === true);
+    const framing = this.tunnel
+      ? this.#dropFraming(fields)
+      : this.#interpretLength(fields, request === 'HEAD' || request === true);
     if (framing !== 0) return framing;
     const connection = hasHopByHopField(fields) ? this.#interpretConnection(fields) : 0;
     if (connection !== 0) return connection;
-    if (this.interim || this.status === 204 || this.tunnel) this.#dropLength(fields);
+    if (this.interim || this.status === 204) this.#dropLength(fields);
     if (status === 101 && !this.upgrade) return this.#refuse('BAD_SWITCH');
     if (this.bodyKind === BODY_UNTIL_CLOSE || this.tunnel || status === 101) this.keepAlive = false;
     return 0;
@@ -192,7 +195,7 @@ export class ResponseHead {
 
   #interpretLength(fields: FieldSection, isHead: boolean): number {
     const status = this.status;
-    const bodyless = status < 200 || status === 204 || this.tunnel;
+    const bodyless = status < 200 || status === 204;
     this.codingOddCase = false;
     this.contentLength = -1;
     let kind: BodyKind = BODY_UNTIL_CLOSE;
@@ -244,6 +247,20 @@ export class ResponseHead {
       if (fields.removed[i] === 1 && fields.kinds[i] !== FIELD_CONNECTION) return false;
     }
     return true;
+  }
+
+  /** What a tunnel's head says about lengths goes no further. @returns 0 */
+  #dropFraming(fields: FieldSection): number {
+    this.codingOddCase = false;
+    this.contentLength = -1;
+    this.bodyKind = BODY_NONE;
+    for (let i = 0; i < fields.count; i++) {
+      const kind = fields.kinds[i];
+      if (kind !== FIELD_CONTENT_LENGTH && kind !== FIELD_TRANSFER_ENCODING) continue;
+      fields.removed[i] = 1;
+      this.hasHopByHop = true;
+    }
+    return 0;
   }
 
   #dropLength(fields: FieldSection): void {

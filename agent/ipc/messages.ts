@@ -6,6 +6,7 @@
  * worker. The worker reads it from its own epoll set; nothing here is on the path of a request.
  */
 import type { MeshDelta } from '../../mesh/model.ts';
+import type { Caps } from './caps.ts';
 
 export const IPC_FD = 3;
 /** The worker's access log: a SOCK_STREAM unix socket to the supervisor, lines of JSON, written with MSG_DONTWAIT. */
@@ -32,6 +33,8 @@ export type ToWorker =
       readonly trustDomain: string;
       readonly accessLog: AccessLogMode;
       readonly logLevel: LogLevel;
+      /** Left out: those of agent/limits.ts. */
+      readonly caps?: Caps;
     }
   /** Open listeners in the pod's namespace. `index` is small, unique among live pods, reused only after podRemove. */
   | { readonly type: 'podAdd'; readonly index: number; readonly pod: EnrolledPod; readonly netnsPath: string }
@@ -43,8 +46,11 @@ export type ToWorker =
   | { readonly type: 'verifyArm'; readonly token: string; readonly podIndex: number }
   | { readonly type: 'verifyDisarm'; readonly token: string }
   | { readonly type: 'query'; readonly id: number; readonly what: 'stats' | 'connections' }
-  /** Stop accepting, finish what is in flight until the deadline, then exit 0. */
-  | { readonly type: 'drain'; readonly deadlineMs: number };
+  /**
+   * Stop accepting, finish what is in flight until the deadline, then exit 0. `successor`: another agent accepts meanwhile, so idle
+   * keep-alive connections wait for one more request, which is answered with `Connection: close`.
+   */
+  | { readonly type: 'drain'; readonly deadlineMs: number; readonly successor: boolean };
 
 export type FromWorker =
   | { readonly type: 'ready'; readonly pid: number }
@@ -109,13 +115,29 @@ export interface PodStats {
   readonly connectionsOpened: number;
   readonly connectionsActive: number;
   readonly refused: number;
+  /** Requests in flight, and connections that wait for an endpoint's answer, now. */
+  readonly requestsActive: number;
+  readonly pending: number;
+  /** Octets held for it now. */
+  readonly bufferedBytes: number;
+  readonly shed: ShedCounts;
+}
+
+/** What a pod was refused because of a cap, by what it would have used; `overloaded`: by the worker's caps, else by its own. */
+export interface ShedCounts {
+  readonly connections: number;
+  readonly requests: number;
+  readonly pending: number;
+  readonly buffered: number;
+  readonly overloaded: number;
 }
 
 export interface ConnectionInfo {
   readonly worker: number;
   readonly pod: string;
   readonly direction: 'outbound' | 'inbound';
-  readonly protocol: 'http' | 'tcp' | 'tls' | 'undecided';
+  /** `bypassed`: it does not pass the agent; only addresses and state are known, and `worker` is -1. */
+  readonly protocol: 'http' | 'http2' | 'tcp' | 'tls' | 'undecided' | 'bypassed';
   readonly source: string;
   readonly destination: string;
   readonly service: string | null;

@@ -8,8 +8,11 @@ export interface LiveConnection {
   describe(nowMs: number): ConnectionInfo;
   /** Policy or endpoints changed: cut what is no longer allowed. */
   reevaluate(): void;
-  /** Finish what is in flight, then close. */
-  drain(): void;
+  /**
+   * Finish what is in flight, then close. `patient`: somebody else accepts meanwhile, so an idle connection may wait for one more
+   * request: closing it at the very moment its client uses it again would lose that request.
+   */
+  drain(patient: boolean): void;
   /** Close now, with RST to both sides. */
   cut(reason: string): void;
 }
@@ -40,6 +43,11 @@ export class ConnectionTable {
   /** A copy, since what is done to a connection may remove it. */
   snapshot(): readonly LiveConnection[] {
     return this.#live.slice();
+  }
+
+  /** The connection at a position; they move when others are removed: see ConnectionPass. */
+  at(index: number): LiveConnection | undefined {
+    return this.#live[index];
   }
 
   /** Up to `max` rows. */

@@ -4,17 +4,24 @@ import { allocatePinned } from '../engine/memory.ts';
 import type { Reactor } from '../engine/reactor.ts';
 import { RequestHead } from '../http1/request-head.ts';
 import { ResponseHead } from '../http1/response-head.ts';
+import { type Caps, DEFAULT_CAPS } from '../ipc/caps.ts';
 import type { LogLevel } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import { MeshState } from '../../mesh/state.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { BoundCounters } from '../telemetry/bounds.ts';
 import { SeriesTable } from '../telemetry/series.ts';
+import { HeaderListTable } from '../http2/header-list.ts';
+import { FrameBuffers } from '../upstream/frame-output.ts';
 import { InFlight } from '../upstream/in-flight.ts';
 import type { UpstreamEnvironment } from '../upstream/environment.ts';
+import { WorkerUsage } from '../upstream/usage.ts';
 import { ConnectionTable } from './connection-table.ts';
+import { HttpNeeded } from './http-needed.ts';
+import type { Pod } from './pod.ts';
 import { PodTable } from './pod-table.ts';
 import { PreparedAddresses } from './prepared-addresses.ts';
+import { KeptRequests } from './replay.ts';
 import type { VerifyTokens } from './verify-reply.ts';
 
 export interface WorkerIdentity {
@@ -34,19 +41,28 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly log: LogFunction;
   readonly random: () => number;
   readonly bounds: BoundCounters;
+  /** What all pods together use of this worker, and how much they may. */
+  readonly usage: WorkerUsage;
   readonly series: SeriesTable;
   readonly addresses = new PreparedAddresses();
   /** Shared by every read of this worker; valid until the next one. */
   readonly readBuffer: PinnedBuffer = allocatePinned(limits.readBufferBytes);
   /** Rewritten heads and local responses are built here. */
   readonly scratch: PinnedBuffer = allocatePinned(limits.scratchBytes);
-  /** Free buffers for requests that may have to be replayed (u16 length, then octets). */
-  readonly replayBuffers: Buffer[] = [];
+  readonly keptRequests = new KeptRequests();
   readonly requestHead = new RequestHead();
   readonly responseHead = new ResponseHead();
   readonly connections = new ConnectionTable();
   readonly verifyTokens: VerifyTokens = new Map();
+  readonly httpNeeded: HttpNeeded = new HttpNeeded(this);
   readonly pods: PodTable;
+  readonly translation: PinnedBuffer = allocatePinned(limits.scratchBytes);
+  readonly frameBuffers = new FrameBuffers();
+  readonly headerLists = new HeaderListTable({
+    headerListsKeptMax: limits.headerListsKeptMax,
+    headerListKeptBytesMax: limits.headerListKeptBytesMax,
+  });
+  readonly allPods = (): Iterable<Pod> => this.pods.all();
   idleUpstreams = 0;
   draining = false;
 
@@ -57,6 +73,7 @@ export class WorkerContext implements UpstreamEnvironment {
     bounds: BoundCounters;
     log: LogFunction;
     random: () => number;
+    caps?: Caps;
   }) {
     this.self = parts.self;
     this.reactor = parts.reactor;
@@ -64,6 +81,7 @@ export class WorkerContext implements UpstreamEnvironment {
     this.bounds = parts.bounds;
     this.log = parts.log;
     this.random = parts.random;
+    this.usage = new WorkerUsage(parts.caps ?? DEFAULT_CAPS, parts.bounds);
     this.series = new SeriesTable(this.bounds);
     this.pods = new PodTable(this);
   }

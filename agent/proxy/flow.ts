@@ -104,6 +104,14 @@ export class Flow {
     }
   }
 
+  /** False: a verdict on the connection says it all, and HTTP need not be parsed whatever the port is declared to carry. */
+  get needsHttp(): boolean {
+    const { httpNeeded } = this.context;
+    return this.direction === 'inbound'
+      ? httpNeeded.inbound(this.pod, this.original.port)
+      : httpNeeded.outbound(this.destination);
+  }
+
   /** The compiled service port whose HTTPRoutes apply; null where none can (inbound, pod address, outside). */
   get routed(): CompiledPort | null {
     const destination = this.destination;
@@ -182,11 +190,6 @@ export class Flow {
     this.#preamble = header;
     this.#only = null;
     this.#early = null;
-  }
-
-  /** The PROXY header that each connection to the endpoint begins with; null: none. */
-  get preamble(): Buffer | null {
-    return this.#preamble;
   }
 
   chooseFrom(endpoints: readonly Endpoint[]): Choice {

@@ -10,7 +10,7 @@
  * and its source is not read until it drains; nor is the next request begun while answers wait for the client. So memory
  * is bounded on both sides.
  */
-import { EAGAIN, EINTR } from '../engine/errno.ts';
+import { EAGAIN, EINTR, ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { ERROR, HANGUP, PEER_CLOSED, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
 import { receive, setReset, shutdownWrite } from '../engine/socket.ts';
@@ -19,6 +19,8 @@ import type { ConnectionInfo } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import type { HttpUpstream } from '../upstream/http-upstream.ts';
 import { Outbox } from '../upstream/outbox.ts';
+import type { PodUsage } from '../upstream/usage.ts';
+import { bufferRefusal } from './admission.ts';
 import type { LiveConnection } from './connection-table.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
@@ -47,7 +49,8 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   readonly #flow: Flow;
   readonly #fd: number;
   readonly #exchange: HttpExchange;
-  readonly #outbox = new Outbox();
+  readonly #usage: PodUsage;
+  readonly #outbox: Outbox;
   readonly #timer: Timer = new Timer(this);
   #state = READ_HEAD;
   #pending: Buffer | null = null;
@@ -83,6 +86,8 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     this.#fd = fd;
     this.tenant = flow.pod.index;
     this.podIndex = flow.pod.index;
+    this.#usage = flow.pod.usage;
+    this.#outbox = new Outbox(this.#usage);
     this.#exchange = new HttpExchange(context, flow, this);
     this.#lastActiveMs = context.reactor.nowMs;
   }
@@ -114,19 +119,22 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
       this.#refuse(408, 'HEAD_TIMEOUT');
       return;
     }
+    const bound = this.#clientEnded ? 'halfCloseTimeoutMs' : 'idleTimeoutMs';
     const idleMs = nowMs - this.#lastActiveMs;
-    if (idleMs < limits.idleTimeoutMs) {
-      this.#context.reactor.timers.arm(this.#timer, limits.idleTimeoutMs - idleMs);
+    if (idleMs < limits[bound]) {
+      this.#context.reactor.timers.arm(this.#timer, limits[bound] - idleMs);
       return;
     }
-    this.#context.bounds.hit('idleTimeoutMs');
+    this.#context.bounds.hit(bound);
     this.cut('IDLE_TIMEOUT');
   }
 
   #read(): number {
     const buffer = this.#context.readBuffer;
     const held = this.#pending === null ? 0 : this.#pending.copy(buffer.bytes, 0);
-    const got = receive(this.#fd, buffer, held, buffer.length - held);
+    const room = buffer.length - held;
+    const most = this.#usage.readBytesMax;
+    const got = receive(this.#fd, buffer, held, room < most ? room : most);
     if (got <= 0) {
       if (got !== -EAGAIN && got !== -EINTR) this.#onClientEnd(got);
       return 50;
@@ -134,10 +142,10 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     this.#received(got);
     if (this.#state === LINGER) return this.#discard(got);
     if (this.#state === FLUSH) return got; // of a request that has been answered: dropped
-    this.#pending = null;
+    if (held > 0) this.#setPending(null);
     if (this.#state === READ_HEAD) {
       this.#consume(buffer, 0, held + got, held);
-      return got + REQUEST_COST;
+      return got + held + REQUEST_COST; // what is held is copied twice each time
     }
     const end = held + got;
     const at = this.#exchange.requestComplete ? 0 : this.#exchange.forwardBody(buffer, 0, end);
@@ -185,7 +193,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   }
 
   #refuse(status: number, reason: string): void {
-    this.#pending = null;
+    this.#setPending(null);
     this.#state = IN_FLIGHT;
     this.#exchange.refuse(status, reason);
   }
@@ -204,9 +212,9 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   #nextRequest(): void {
     const pending = this.#pending;
     if (pending !== null) {
-      this.#pending = null;
       const { readBuffer } = this.#context;
       const held = pending.copy(readBuffer.bytes, 0);
+      this.#setPending(null);
       this.#consume(readBuffer, 0, held, 0);
     }
     if (this.#readPaused && this.#state === READ_HEAD && !this.blocked) this.resumeReading();
@@ -221,7 +229,8 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     else this.#flow.pod.bytesOut += length;
     const result = this.#outbox.write(this.#fd, from, offset, length);
     if (result < 0) {
-      this.#clientGone();
+      if (result === -ENOBUFS) this.#overBudget();
+      else this.#clientGone();
       return false;
     }
     if (this.#outbox.queuedBytes > 0) this.#updateInterest();
@@ -248,7 +257,10 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   // --- reading and its pauses
 
   #keepPartialHead(buffer: PinnedBuffer, start: number, end: number): void {
-    this.#pending = Buffer.from(buffer.bytes.subarray(start, end));
+    if (!this.#setPending(buffer.bytes.subarray(start, end))) {
+      this.#refuse(503, bufferRefusal(this.#flow.pod).reason);
+      return;
+    }
     if (this.#headTimerArmed) return;
     this.#headTimerArmed = true;
     this.#context.reactor.timers.arm(this.#timer, limits.headTimeoutMs);
@@ -256,8 +268,25 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
 
   /** Octets of later requests wait here; at most one read's worth, then the socket is not read. */
   #keepPending(buffer: PinnedBuffer, start: number, end: number): void {
-    this.#pending = Buffer.from(buffer.bytes.subarray(start, end));
-    this.pauseReading();
+    if (this.#setPending(buffer.bytes.subarray(start, end))) this.pauseReading();
+    else this.#overBudget();
+  }
+
+  /** Keeps a copy of octets for later, instead of what was kept; false: they may not be held. */
+  #setPending(octets: Buffer | null): boolean {
+    if (this.#pending !== null) this.#usage.release(this.#pending.length);
+    this.#pending = null;
+    if (octets === null) return true;
+    if (!this.#usage.hold(octets.length)) return false;
+    this.#pending = Buffer.from(octets);
+    return true;
+  }
+
+  /** More would have to be held for this connection than its pod may: it ends, and what it holds is free again. */
+  #overBudget(): void {
+    const { reason, flags } = bufferRefusal(this.#flow.pod);
+    this.#exchange.cut(reason, flags);
+    this.#close(true);
   }
 
   pauseReading(): void {
@@ -294,6 +323,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     }
     // The client has said all it will say and still waits for the answer.
     this.#clientEnded = true;
+    this.#context.reactor.timers.arm(this.#timer, limits.halfCloseTimeoutMs);
     this.#updateInterest();
   }
 
@@ -315,7 +345,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
       return;
     }
     this.#state = LINGER;
-    this.#pending = null;
+    this.#setPending(null);
     shutdownWrite(this.#fd);
     this.#context.reactor.timers.arm(this.#timer, limits.lingerTimeoutMs);
     this.resumeReading();
@@ -348,7 +378,8 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     this.#exchange.close();
     this.#context.reactor.timers.disarm(this.#timer);
     this.#context.connections.remove(this);
-    this.#pending = null;
+    this.#setPending(null);
+    this.#outbox.clear();
   }
 
   becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, request: Buffer, octets: Buffer): void {
@@ -369,9 +400,13 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     this.cut(denied);
   }
 
-  drain(): void {
-    if (this.#state === READ_HEAD) this.#endOfConnection();
-    else this.#exchange.closeAfterResponse();
+  /** Idle and patient: the next request is answered with `Connection: close`, since the context drains (http-exchange.ts). */
+  drain(patient: boolean): void {
+    if (this.#state === READ_HEAD) {
+      if (!patient && this.#pending === null) this.#endOfConnection();
+    } else {
+      this.#exchange.closeAfterResponse(patient);
+    }
   }
 
   cut(reason: string): void {

@@ -6,7 +6,9 @@
  *
  * One object per connection, used again for each request. It talks to the client only through ClientSide.
  */
+import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
 import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import { ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
 import { BODY_CHUNKED, BODY_NONE, BODY_UNTIL_CLOSE } from '../http1/framing.ts';
@@ -20,13 +22,21 @@ import {
   rewriteRequestHead,
   rewriteResponseHead,
 } from '../http1/rewrite.ts';
-import { limits } from '../limits.ts';
-import { type Exchange, HttpUpstream, type UpstreamFailure } from '../upstream/http-upstream.ts';
+import {
+  type Exchange,
+  HttpUpstream,
+  type UpstreamConnection,
+  type UpstreamFailure,
+} from '../upstream/http-upstream.ts';
+import { Http2Upstream } from '../upstream/http2-upstream.ts';
+import { TranslatedUpstream } from '../upstream/translated-upstream.ts';
+import { type AdmissionRefusal, admitDial, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
-import { localResponse } from './local-response.ts';
+import { sharedConnection } from './http2-connection.ts';
+import { localBody, localResponse } from './local-response.ts';
 import type { PeerFacts } from './peer-facts.ts';
-import { isReplayable, keepForReplay, takeReplay } from './replay.ts';
+import { isReplayable, KeptRequest } from './replay.ts';
 import { captureRequest, logRequest, type RequestLog, recordRequest } from './request-record.ts';
 import { type RouteOutcome, routeRequest } from './route-request.ts';
 
@@ -42,9 +52,12 @@ export interface ClientSide {
   exchangeEnded(close: boolean): void;
   /** Ends the connection so that the client sees an error. */
   reset(): void;
-  /** Hands both sockets to a relay: the endpoint said 101 to `request` (a head). `octets` are the tunnel's first to the client. */
+  /** Hands both sockets to a relay: the endpoint opened a tunnel for `request` (a head). `octets` are its first to the client. */
   becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, request: Buffer, octets: Buffer): void;
 }
+
+/** Methods whose content has no meaning (RFC 9110 section 9.3): some servers do not read it as content, but as the next request. */
+const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'TRACE']);
 
 export class HttpExchange implements Exchange {
   /** A request is in flight. */
@@ -57,16 +70,20 @@ export class HttpExchange implements Exchange {
   readonly #flow: Flow;
   readonly #client: ClientSide;
   #scanner: BodyScanner | null = null;
-  #upstream: HttpUpstream | null = null;
+  #upstream: UpstreamConnection | null = null;
   /** Inbound: the one upstream connection that carries this client's address, kept between requests. */
   #dedicated: HttpUpstream | null = null;
   #responseEdits: HeadEdits | null = null;
-  #replay: Buffer | null = null;
+  readonly #kept: KeptRequest;
+  /** The request counts as in flight. */
+  #admitted = false;
+  /** Why no connection was tried, when #dial answers null. */
+  #notDialled: AdmissionRefusal | null = null;
   #responseStarted = false;
   #closeAfter = false;
-  #headRequest = false;
+  #method = '';
   /** The head of a request that may become a tunnel, which policy goes on judging the tunnel by. */
-  #upgrade: Buffer | null = null;
+  #tunnelHead: Buffer | null = null;
   #http10 = false;
   #startedMs = 0;
   #requestBytes = 0;
@@ -77,6 +94,7 @@ export class HttpExchange implements Exchange {
     this.#context = context;
     this.#flow = flow;
     this.#client = client;
+    this.#kept = new KeptRequest(context.keptRequests, flow.pod.usage);
   }
 
   // --- request
@@ -84,11 +102,13 @@ export class HttpExchange implements Exchange {
   /** Starts the request whose head is [at, at+length); returns where the octets after it (or its body so far) start. Hot. */
   begin(head: RequestHead, buffer: PinnedBuffer, at: number, length: number, end: number): number {
     this.#reset();
-    this.#headRequest = head.method === 'HEAD';
-    this.#upgrade = head.upgrade ? Buffer.from(buffer.bytes.subarray(at, at + length)) : null;
+    const isConnect = head.target.isAuthority;
+    this.#method = head.method;
+    this.#tunnelHead = head.upgrade || isConnect ? Buffer.from(buffer.bytes.subarray(at, at + length)) : null;
     this.#http10 = head.versionMinor === 0;
-    // An HTTP/1.0 client's keep-alive is a convention of its own (RFC 9112 appendix C.2.2): answered, then closed.
-    this.#closeAfter = !head.keepAlive || this.#http10 || this.#context.draining;
+    // An HTTP/1.0 client's keep-alive is a convention of its own (RFC 9112 appendix C.2.2): answered, then closed. After a
+    // CONNECT that was refused, what follows may be meant for the tunnel, so it is not read as requests (RFC 9931).
+    this.#closeAfter = !head.keepAlive || this.#http10 || isConnect || this.#context.draining;
     const body = this.#scanBody(head, buffer, at + length, end);
     if (body < 0) {
       this.refuse(-body, this.#scanner?.refusal ?? '');
@@ -96,6 +116,12 @@ export class HttpExchange implements Exchange {
     }
     this.#requestBytes = body;
     if (this.#context.accessLog.mode !== 'off') this.#log = captureRequest(head);
+    const refusal = admitRequest(this.#flow.pod);
+    if (refusal !== null) {
+      this.#respond(503, refusal.reason, refusal.flags);
+      return at + length + body;
+    }
+    this.#admitted = true;
     const outcome = routeRequest(this.#flow, head);
     this.peer = outcome.peer;
     if (this.#log !== null) {
@@ -144,7 +170,7 @@ export class HttpExchange implements Exchange {
     this.status = 0;
     this.peer = null;
     this.requestComplete = true;
-    this.#headRequest = false;
+    this.#method = '';
     this.#responseEdits = null;
     this.#responseStarted = false;
     this.#startedMs = this.#context.reactor.nowMs;
@@ -171,9 +197,9 @@ export class HttpExchange implements Exchange {
     body: number,
     outcome: RouteOutcome,
   ): void {
-    const upstream = this.#acquire(outcome.peer as PeerFacts);
+    const upstream = this.#acquire(outcome.peer as PeerFacts, outcome.speaks);
     if (upstream === null) {
-      this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
+      this.#respond(503, this.#notDialled?.reason ?? 'UPSTREAM_CONNECT_FAILED', this.#notDialled?.flags ?? 'UF');
       return;
     }
     let from = buffer;
@@ -192,11 +218,12 @@ export class HttpExchange implements Exchange {
     }
     this.#upstream = upstream;
     this.#responseEdits = outcome.responseEdits;
-    upstream.begin(this, this.#headRequest);
+    upstream.begin(this, this.#method, this.#mayReuseUpstream);
     if (this.requestComplete) upstream.requestFinished();
-    if (upstream.reused && this.requestComplete && isReplayable(head.method)) {
-      this.#replay = keepForReplay(this.#context.replayBuffers, from, start, octets);
-    }
+    if (upstream.reused && this.requestComplete && isReplayable(this.#method))
+      this.#kept.keepReplay(from, start, octets);
+    // Only a pod of this node has its policy decided here.
+    if ((outcome.peer as PeerFacts).localPod !== null) this.#kept.keepHead(buffer, at, length, from === buffer);
     const result = upstream.write(from, start, octets);
     if (result < 0) this.#writeFailed(upstream, result);
     else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
@@ -212,15 +239,22 @@ export class HttpExchange implements Exchange {
     return headLength + body;
   }
 
-  #writeFailed(upstream: HttpUpstream, errno: number): void {
+  get #mayReuseUpstream(): boolean {
+    const withoutBody = this.requestComplete && this.#requestBytes === 0;
+    return withoutBody || !WITHOUT_CONTENT.has(this.#method);
+  }
+
+  #writeFailed(upstream: UpstreamConnection, errno: number): void {
     const failure = upstream.connected ? 'reset' : 'connect';
     upstream.abort();
     this.onUpstreamFailed(failure, errno);
   }
 
   /** An idle connection to the peer, or a new one; null when dialling failed at once. */
-  #acquire(peer: PeerFacts): HttpUpstream | null {
+  #acquire(peer: PeerFacts, speaks: RouteOutcome['speaks']): UpstreamConnection | null {
     if (peer.endpoint.slot !== UNBALANCED_SLOT) {
+      // A tunnel is what HTTP/1.1 makes of it: the endpoint is asked in the client's version.
+      if (speaks === 'http2' && this.#tunnelHead === null) return this.#translate(peer);
       const idle = this.#flow.pod.pool.take(peer.endpoint);
       if (idle !== null) return idle;
     } else if (this.#dedicated?.idle === true && this.#dedicated.endpoint === peer.endpoint) {
@@ -229,12 +263,21 @@ export class HttpExchange implements Exchange {
     return this.#dial(peer);
   }
 
+  /** A stream on an HTTP/2 connection to the peer; null when there is none to be had. */
+  #translate(peer: PeerFacts): UpstreamConnection | null {
+    const connection = sharedConnection(this.#context, this.#flow.pod, peer);
+    if (connection instanceof Http2Upstream) return new TranslatedUpstream(this.#context, connection);
+    this.#notDialled = connection;
+    return null;
+  }
+
   #dial(peer: PeerFacts): HttpUpstream | null {
     const { pod } = this.#flow;
     // A replay remembers its peer; the namespace to dial in is closed with the pod.
-    if (peer.localPod?.closed === true) return null;
+    this.#notDialled = peer.localPod?.closed === true ? null : admitDial(pod);
+    if (peer.localPod?.closed === true || this.#notDialled !== null) return null;
     const pool = peer.endpoint.slot !== UNBALANCED_SLOT ? pod.pool : null;
-    const upstream = new HttpUpstream(this.#context, pod.index, peer.endpoint, peer.plan, pool);
+    const upstream = new HttpUpstream(this.#context, pod.usage, peer.endpoint, peer.plan, pool);
     if (upstream.open() < 0) {
       this.#context.bounds.event('upstream_dial_failed');
       return null;
@@ -264,7 +307,7 @@ export class HttpExchange implements Exchange {
   }
 
   onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void {
-    this.#dropReplay();
+    this.#kept.dropReplay();
     if (this.#http10 && head.bodyKind === BODY_CHUNKED) {
       // It was asked in HTTP/1.0 and must not answer in chunks, which the client could not read (RFC 9112 section 7.1).
       this.#abortUpstream();
@@ -305,17 +348,19 @@ export class HttpExchange implements Exchange {
 
   onTunnel(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, surplus: number): void {
     const upstream = this.#upstream as HttpUpstream;
-    const request = this.#upgrade;
-    if (request === null || !this.requestComplete) {
+    const request = this.#tunnelHead;
+    const isExpected = head.tunnel === (this.#method === 'CONNECT');
+    if (request === null || !this.requestComplete || !isExpected) {
       upstream.abort();
       this.onUpstreamFailed('malformed', 0);
       return;
     }
+    this.#closeAfter = false;
     this.onResponse(head, from, offset, headLength, 0);
     if (!this.active) return;
     const start = offset + headLength;
     this.#record('-', null);
-    this.active = false;
+    this.#leave();
     this.#upstream = null;
     if (upstream === this.#dedicated) this.#dedicated = null;
     this.#client.becomeTunnel(
@@ -338,8 +383,13 @@ export class HttpExchange implements Exchange {
       return;
     }
     if (failure === 'reset' && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
-    this.#dropReplay();
+    this.#kept.dropReplay();
     if (this.#log !== null) this.#log.errno = errno;
+    if (errno === -ENOBUFS) {
+      const { reason, flags } = bufferRefusal(this.#flow.pod);
+      this.#respond(503, reason, flags);
+      return;
+    }
     if (failure === 'connect') this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
     else if (failure === 'malformed') this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
     else this.#respond(502, 'UPSTREAM_RESET', 'UC');
@@ -347,25 +397,17 @@ export class HttpExchange implements Exchange {
 
   /** The reused connection had been closed by the endpoint before it saw the request: once more on a new one. */
   #tryReplay(): boolean {
-    if (this.#replay === null || this.peer === null) return false;
+    if (!this.#kept.replayable || this.peer === null) return false;
     const upstream = this.#dial(this.peer);
     if (upstream === null) return false;
     this.#context.bounds.event('upstream_replayed');
-    const octets = takeReplay(this.#replay, this.#context.scratch);
-    this.#dropReplay();
+    const octets = this.#kept.takeReplay(this.#context.scratch);
     this.#upstream = upstream;
-    upstream.begin(this, this.#headRequest);
+    upstream.begin(this, this.#method, this.#mayReuseUpstream);
     upstream.requestFinished();
     if (upstream.write(this.#context.scratch, 0, octets) === 0) return true;
     this.#abortUpstream();
     return false;
-  }
-
-  #dropReplay(): void {
-    if (this.#replay === null) return;
-    const free = this.#context.replayBuffers;
-    if (free.length < limits.replayBuffersMax) free.push(this.#replay);
-    this.#replay = null;
   }
 
   #toClient(from: PinnedBuffer, offset: number, length: number): void {
@@ -381,19 +423,29 @@ export class HttpExchange implements Exchange {
 
   #respond(status: number, reason: string, flags: string): void {
     this.status = status;
-    // After a refused CONNECT the client may already be sending what it wanted tunnelled.
-    if (!this.requestComplete || status === 501) this.#closeAfter = true;
+    if (!this.requestComplete) this.#closeAfter = true;
     const { scratch } = this.#context;
-    const length = localResponse(scratch, status, reason, !this.#closeAfter, !this.#headRequest);
-    this.#responseBytes = length;
+    const body = localBody(reason);
+    const withBody = this.#method !== 'HEAD';
+    const length = localResponse(scratch, status, reason, body, !this.#closeAfter, withBody);
+    this.#responseBytes = withBody ? body.length : 0;
     this.#toClient(scratch, 0, length);
     if (this.active) this.#end(flags, reason);
   }
 
   #end(flags: string, reason: string | null): void {
     this.#record(flags, reason);
-    this.active = false;
+    this.#leave();
     this.#client.exchangeEnded(this.#closeAfter);
+  }
+
+  /** The request is no longer in flight. */
+  #leave(): void {
+    this.active = false;
+    this.#kept.drop();
+    if (!this.#admitted) return;
+    this.#admitted = false;
+    requestEnded(this.#flow.pod);
   }
 
   /** Ends the exchange without an answer: the client is gone, or policy no longer allows it. The caller closes. */
@@ -401,29 +453,38 @@ export class HttpExchange implements Exchange {
     if (!this.active) return;
     if (this.status === 0) this.status = 499;
     this.#record(flags, reason);
-    this.active = false;
-    this.#dropReplay();
+    this.#leave();
     this.#abortUpstream();
   }
 
   /** Policy changed: the policy that now denies this exchange outright, or null. */
   deniedNow(): string | null {
     if (!this.active || this.peer === null) return null;
-    const settled = this.#flow.authorization(this.peer)?.settled ?? null;
-    if (settled === null || settled.allowed) return null;
-    if (this.#log !== null) this.#log.policy = settled.policy;
-    return settled.reason;
+    const authorization = this.#flow.authorization(this.peer);
+    if (authorization === null) return null;
+    const verdict = authorization.settled ?? this.#judgeAgain(authorization);
+    if (verdict?.allowed === true) return null;
+    if (this.#log !== null) this.#log.policy = verdict?.policy ?? null;
+    return verdict?.reason ?? 'RBAC_DENIED';
   }
 
-  /** This response is the connection's last. */
-  closeAfterResponse(): void {
-    this.#closeAfter = true;
+  /** What policy says of the request in flight; null: its head could not be kept (the pod holds too much), so nobody can say. */
+  #judgeAgain(authorization: BoundAuthorization): Verdict | null {
+    const { requestHead } = this.#context;
+    return this.#kept.parseHead(requestHead) ? authorization.request(requestHead) : null;
+  }
+
+  /**
+   * This response is the connection's last. `patient`: only if it can still say so; a client that was not told would send its next
+   * request into a closed connection.
+   */
+  closeAfterResponse(patient: boolean): void {
+    if (!patient || !this.#responseStarted) this.#closeAfter = true;
   }
 
   /** The connection is closing: nothing of this exchange stays open. */
   close(): void {
-    this.active = false;
-    this.#dropReplay();
+    this.#leave();
     this.#abortUpstream();
     this.#dedicated?.close();
     this.#dedicated = null;

@@ -4,6 +4,7 @@ import { READABLE, type ReadyHandler } from '../engine/reactor.ts';
 import { acceptConnection, closeFd, lastPeer, setReset } from '../engine/socket.ts';
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import { limits } from '../limits.ts';
+import { admitConnection } from './admission.ts';
 import type { WorkerContext } from './context.ts';
 import { identify } from './identify.ts';
 import type { Pod } from './pod.ts';
@@ -30,8 +31,17 @@ export class PodListener implements ReadyHandler, TimerTarget {
   }
 
   onReady(): number {
+    return this.#accept(limits.acceptsPerEvent);
+  }
+
+  /** Before the listener closes: closing resets what is queued, or passes it to another listener (capture/migrate-requests.ts). */
+  acceptAll(): void {
+    this.#accept(limits.listenBacklog);
+  }
+
+  #accept(acceptsMax: number): number {
     let cost = 0;
-    for (let i = 0; i < limits.acceptsPerEvent && !this.#closed; i++) {
+    for (let i = 0; i < acceptsMax && !this.#closed; i++) {
       const fd = acceptConnection(this.fd);
       if (fd < 0) {
         if (fd === -EINTR || fd === -ECONNABORTED) continue;
@@ -53,14 +63,7 @@ export class PodListener implements ReadyHandler, TimerTarget {
   }
 
   #admit(fd: number): boolean {
-    const bound =
-      this.#pod.connectionsActive >= limits.connectionsPerPodMax
-        ? 'connectionsPerPodMax'
-        : this.#context.connections.size >= limits.connectionsPerWorkerMax
-          ? 'connectionsPerWorkerMax'
-          : null;
-    if (bound === null) return true;
-    this.#context.bounds.hit(bound);
+    if (admitConnection(this.#pod)) return true;
     this.#pod.refused++;
     setReset(fd);
     closeFd(fd);
@@ -71,7 +74,7 @@ export class PodListener implements ReadyHandler, TimerTarget {
     this.#context.bounds.event(`accept_${errnoName(errno).toLowerCase()}`);
     if (errno !== -EMFILE && errno !== -ENFILE && errno !== -ENOBUFS && errno !== -ENOMEM) return;
     // The connection stays in the queue and the event would come again at once: give idle upstreams back, and rest.
-    for (const pod of this.#context.pods.all()) pod.pool.close();
+    for (const pod of this.#context.pods.all()) pod.pool.closeIdle();
     this.#context.reactor.change(this.fd, 0);
     this.#context.reactor.timers.arm(this.#rest, limits.acceptRestMs);
   }

@@ -55,6 +55,7 @@ export class PodTable {
     const listeners = opened.map(({ fd, direction }) => new PodListener(this.#context, pod, fd, direction));
     for (const listener of listeners) this.#context.reactor.add(listener.fd, READABLE, listener);
     this.#context.reactor.resetTenant(index);
+    this.#context.usage.podAdded();
     this.#byIndex.set(index, pod);
     this.#byUid.set(enrolled.uid, pod);
     this.#listeners.set(index, listeners);
@@ -64,18 +65,26 @@ export class PodTable {
 
   /** Closes the pod's listeners and every connection it has, and forgets it. */
   remove(index: number): void {
-    const pod = this.#byIndex.get(index);
-    if (pod === undefined) return;
-    pod.closed = true;
-    this.#closeListeners(index);
+    const pod = this.detach(index);
+    if (pod === null) return;
     for (const connection of this.#context.connections.snapshot()) {
       if (connection.podIndex === index) connection.cut('POD_GONE');
     }
+    pod.namespace.close();
+  }
+
+  /** The first part of remove: nothing new comes to the pod. The caller cuts its connections, then closes its namespace. */
+  detach(index: number): Pod | null {
+    const pod = this.#byIndex.get(index);
+    if (pod === undefined) return null;
+    pod.closed = true;
+    this.#closeListeners(index);
     pod.pool.close();
     this.#byIndex.delete(index);
     if (this.#byUid.get(pod.pod.uid) === pod) this.#byUid.delete(pod.pod.uid);
+    this.#context.usage.podRemoved();
     this.#forgetPeer(pod.pod.uid);
-    pod.namespace.close();
+    return pod;
   }
 
   /** What other pods know of this one (where to dial it, whose policy applies) no longer holds; the next request finds out anew. */
@@ -88,10 +97,12 @@ export class PodTable {
     }
   }
 
+  /** For a drain: takes in every connection that waits to be accepted, then closes the listeners. */
   stopListening(): void {
-    this.#listeners.forEach((_, index) => {
+    for (const [index, listeners] of this.#listeners) {
+      for (const listener of listeners) listener.acceptAll();
       this.#closeListeners(index);
-    });
+    }
   }
 
   #closeListeners(index: number): void {

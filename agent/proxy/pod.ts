@@ -4,9 +4,10 @@ import type { Identity, Workload } from '../../mesh/model.ts';
 import type { MeshState } from '../../mesh/state.ts';
 import { type PreparedAddress, prepareAddress } from '../engine/address.ts';
 import type { NetworkNamespace } from '../engine/netns.ts';
-import type { PairSeries } from '../telemetry/series.ts';
+import type { PairSeries, SeriesTable } from '../telemetry/series.ts';
 import { UpstreamPool } from '../upstream/pool.ts';
 import type { UpstreamEnvironment } from '../upstream/environment.ts';
+import { PodUsage } from '../upstream/usage.ts';
 import type { PeerFacts } from './peer-facts.ts';
 
 export class Pod {
@@ -16,6 +17,8 @@ export class Pod {
   readonly namespace: NetworkNamespace;
   readonly identity: Identity;
   readonly pool: UpstreamPool;
+  /** What it uses of this worker now, and what it was refused. */
+  readonly usage: PodUsage;
   /** By endpoint slot; an entry counts only if its endpoint is the very object asked for. */
   readonly peers: (PeerFacts | undefined)[] = [];
   readonly sourceV4: PreparedAddress | null;
@@ -23,7 +26,7 @@ export class Pod {
   /** Counters of connections from unproven sources, and of those that leave the mesh. */
   inboundSeries: PairSeries | null = null;
   passthroughSeries: PairSeries | null = null;
-  /** By service, for requests that got no peer. At most one entry per service of the mesh. */
+  /** By service, for requests that got no peer. Those of services that are gone are dropped by the sweep. */
   readonly unroutedSeries = new Map<string, PairSeries>();
   #workload: Workload | null = null;
   closed = false;
@@ -31,7 +34,6 @@ export class Pod {
   bytesOut = 0;
   requests = 0;
   connectionsOpened = 0;
-  connectionsActive = 0;
   refused = 0;
 
   constructor(
@@ -45,9 +47,19 @@ export class Pod {
     this.pod = pod;
     this.namespace = namespace;
     this.identity = { trustDomain, namespace: pod.namespace, serviceAccount: pod.serviceAccount };
+    this.usage = new PodUsage(index, environment.usage);
     this.pool = new UpstreamPool(environment);
     this.sourceV4 = firstAddress(pod.addresses, false);
     this.sourceV6 = firstAddress(pod.addresses, true);
+  }
+
+  /** Downstream connections open now. */
+  get connectionsActive(): number {
+    return this.usage.connections;
+  }
+
+  set connectionsActive(count: number) {
+    this.usage.setConnections(count);
   }
 
   get fullName(): string {
@@ -67,6 +79,16 @@ export class Pod {
     return this.#workload;
   }
 
+  /** Drops the counters of services that are no longer there; a minute later nobody is told of them. */
+  forgetUnrouted(mesh: MeshState, series: SeriesTable): void {
+    for (const [key, pair] of this.unroutedSeries) {
+      if (key === '') continue;
+      if (mesh.serviceByName(key) !== null) continue;
+      this.unroutedSeries.delete(key);
+      series.retire(pair);
+    }
+  }
+
   stats(cpuMs: number): PodStats {
     return {
       index: this.index,
@@ -79,6 +101,10 @@ export class Pod {
       connectionsOpened: this.connectionsOpened,
       connectionsActive: this.connectionsActive,
       refused: this.refused,
+      requestsActive: this.usage.requests,
+      pending: this.usage.pending,
+      bufferedBytes: this.usage.bufferedBytes,
+      shed: this.usage.shed,
     };
   }
 }

@@ -1,38 +1,133 @@
 /**
- * Requests kept for one more try. A pooled connection may have been closed by its endpoint just before our request reached
- * it; nobody saw the request then, so an idempotent one is sent again (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
+ * Requests kept while they are in flight: to be sent once more, or to be judged once more.
+ *
+ * - A pooled connection may have been closed by its endpoint just before our request reached it; nobody saw the request
+ *   then, so an idempotent one is sent again (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
+ * - When policy changes, a request in flight is judged again by its head, which the read buffer no longer holds.
+ *
+ *   kept:  u16 length | octets … | unused        from one of two stacks of free buffers, or made to measure
  */
 import type { PinnedBuffer } from '../engine/memory.ts';
+import type { RequestHead } from '../http1/request-head.ts';
 import { limits } from '../limits.ts';
+import type { PodUsage } from '../upstream/usage.ts';
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-/** A kept request is u16 length, then octets. */
 const LENGTH_BYTES = 2;
 const LOOP_COPY_MAX = 256;
+/** Most requests fit in this; a thousand in flight then cost half a MiB, not four. */
+const SMALL_BYTES = 512;
 
 export function isReplayable(method: string): boolean {
   return IDEMPOTENT.has(method);
 }
 
-/** A copy of the request's octets in a buffer from `free`, to be given back there; null when it is too long to keep. */
-export function keepForReplay(free: Buffer[], from: PinnedBuffer, start: number, octets: number): Buffer | null {
-  if (octets > limits.replayBytesMax) return null;
-  const kept = free.pop() ?? Buffer.allocUnsafeSlow(limits.replayBytesMax + LENGTH_BYTES);
-  const source = from.bytes;
-  // A loop over a short request is cheaper than Buffer.copy's typed-array views (scripts/bench-http1.ts, LOOP_COPY_MAX).
-  if (octets <= LOOP_COPY_MAX) {
-    for (let i = 0; i < octets; i++) kept[LENGTH_BYTES + i] = source[start + i] as number;
-  } else {
-    source.copy(kept, LENGTH_BYTES, start, start + octets);
+/** The worker's buffers for kept requests, used again and again. */
+export class KeptRequests {
+  readonly #small: Buffer[] = [];
+  readonly #large: Buffer[] = [];
+
+  /**
+   * A copy of the octets [start, start+octets), which are at most u16; to be given back with release(). Hot.
+   * @param usage the pod that pays for it; null when it may hold no more
+   * @param anyLength false: null when they are more than a replay may hold
+   */
+  keep(usage: PodUsage, source: Buffer, start: number, octets: number, anyLength: boolean): Buffer | null {
+    if (octets > limits.replayBytesMax && !anyLength) return null;
+    const kept = this.#take(octets + LENGTH_BYTES);
+    if (!usage.canHold(kept.length)) {
+      this.#give(kept);
+      return null;
+    }
+    usage.hold(kept.length);
+    // A loop over a short request is cheaper than Buffer.copy's typed-array views (scripts/bench-http1.ts, LOOP_COPY_MAX).
+    if (octets <= LOOP_COPY_MAX) {
+      for (let i = 0; i < octets; i++) kept[LENGTH_BYTES + i] = source[start + i] as number;
+    } else {
+      source.copy(kept, LENGTH_BYTES, start, start + octets);
+    }
+    kept[0] = octets & 0xff;
+    kept[1] = octets >> 8;
+    return kept;
   }
-  kept[0] = octets & 0xff;
-  kept[1] = octets >> 8;
-  return kept;
+
+  release(usage: PodUsage, kept: Buffer): void {
+    usage.release(kept.length);
+    this.#give(kept);
+  }
+
+  #give(kept: Buffer): void {
+    const free = kept.length === SMALL_BYTES ? this.#small : this.#large;
+    if (kept.length <= limits.replayBytesMax + LENGTH_BYTES && free.length < limits.replayBuffersMax) free.push(kept);
+  }
+
+  #take(bytes: number): Buffer {
+    if (bytes <= SMALL_BYTES) return this.#small.pop() ?? Buffer.allocUnsafeSlow(SMALL_BYTES);
+    const large = limits.replayBytesMax + LENGTH_BYTES;
+    if (bytes <= large) return this.#large.pop() ?? Buffer.allocUnsafeSlow(large);
+    return Buffer.allocUnsafeSlow(bytes);
+  }
 }
 
-/** Copies the kept request to the start of `into`; its length. */
-export function takeReplay(kept: Buffer, into: PinnedBuffer): number {
-  const octets = kept.readUInt16LE(0);
-  kept.copy(into.bytes, 0, LENGTH_BYTES, LENGTH_BYTES + octets);
-  return octets;
+/** What one exchange keeps of its request. */
+export class KeptRequest {
+  readonly #buffers: KeptRequests;
+  /** The pod that pays. */
+  readonly #usage: PodUsage;
+  /** As it was sent, until its response begins. */
+  #replay: Buffer | null = null;
+  /** Its head as it was received (and what came with it), while policy may end it; may be the same buffer. */
+  #head: Buffer | null = null;
+
+  constructor(buffers: KeptRequests, usage: PodUsage) {
+    this.#buffers = buffers;
+    this.#usage = usage;
+  }
+
+  get replayable(): boolean {
+    return this.#replay !== null;
+  }
+
+  /** Keeps what was sent, if it is not too long. Hot. */
+  keepReplay(from: PinnedBuffer, start: number, octets: number): void {
+    this.#replay = this.#buffers.keep(this.#usage, from.bytes, start, octets, false);
+  }
+
+  /** @param sentAsReceived what is kept for a replay, if anything, begins with this head. Hot. */
+  keepHead(received: PinnedBuffer, start: number, length: number, sentAsReceived: boolean): void {
+    const shared = sentAsReceived ? this.#replay : null;
+    this.#head = shared ?? this.#buffers.keep(this.#usage, received.bytes, start, length, true);
+  }
+
+  /** Parses the kept head; false: none was kept. */
+  parseHead(into: RequestHead): boolean {
+    if (this.#head === null) return false;
+    return into.parse(this.#head, LENGTH_BYTES, LENGTH_BYTES + keptLength(this.#head)) > 0;
+  }
+
+  /** Copies what was sent to the start of `into`, which must be replayable, and forgets it; its length. */
+  takeReplay(into: PinnedBuffer): number {
+    const kept = this.#replay as Buffer;
+    const octets = keptLength(kept);
+    kept.copy(into.bytes, 0, LENGTH_BYTES, LENGTH_BYTES + octets);
+    this.dropReplay();
+    return octets;
+  }
+
+  /** The response has begun: the request is not sent again. */
+  dropReplay(): void {
+    if (this.#replay !== null && this.#replay !== this.#head) this.#buffers.release(this.#usage, this.#replay);
+    this.#replay = null;
+  }
+
+  /** The request is over. */
+  drop(): void {
+    this.dropReplay();
+    if (this.#head !== null) this.#buffers.release(this.#usage, this.#head);
+    this.#head = null;
+  }
+}
+
+function keptLength(kept: Buffer): number {
+  return (kept[0] as number) | ((kept[1] as number) << 8);
 }

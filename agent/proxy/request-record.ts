@@ -20,7 +20,11 @@ export function captureRequest(head: RequestView): RequestLog {
   return { method: head.method, host: head.host, path: head.path, route: null, policy: null, errno: 0 };
 }
 
-/** Hot. @param peer null: refused before a peer was chosen (an inbound request has one destination in any case). */
+/**
+ * Hot.
+ * @param peer null: refused before a peer was chosen (an inbound request has one destination in any case).
+ * @param grpcStatus null: not gRPC; '' a gRPC call that ended without a status.
+ */
 export function recordRequest(
   flow: Flow,
   peer: PeerFacts | null,
@@ -29,6 +33,7 @@ export function recordRequest(
   durationMs: number,
   requestBytes: number,
   responseBytes: number,
+  grpcStatus: string | null = null,
 ): void {
   const series =
     flow.direction === 'inbound'
@@ -36,7 +41,8 @@ export function recordRequest(
       : peer === null
         ? unroutedSeries(flow.context, flow.pod, flow.service)
         : flow.series(peer);
-  series.http(status, flags).record(durationMs, requestBytes, responseBytes);
+  const counter = grpcStatus === null ? series.http(status, flags) : series.grpc(status, flags, grpcStatus);
+  counter.record(durationMs, requestBytes, responseBytes);
 }
 
 export interface RequestResult {

@@ -17,7 +17,8 @@ import type { ConnectionInfo } from '../ipc/messages.ts';
 import type { TcpCounter } from '../telemetry/series.ts';
 import type { Verdict } from '../../mesh/authz.ts';
 import { limits } from '../limits.ts';
-import { dial } from '../upstream/dial.ts';
+import { DIAL_COST, dial } from '../upstream/dial.ts';
+import { admitDial, bufferRefusal } from './admission.ts';
 import type { LiveConnection } from './connection-table.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
@@ -54,6 +55,7 @@ export interface OpenUpstream {
 
 export class TcpRelay implements TimerTarget, LiveConnection {
   readonly podIndex: number;
+  readonly tenant: number;
   tableIndex = -1;
   readonly #context: WorkerContext;
   readonly #flow: Flow;
@@ -77,6 +79,8 @@ export class TcpRelay implements TimerTarget, LiveConnection {
   #lastActiveMs: number;
   #accountedToServer = 0;
   #accountedToClient = 0;
+  /** Octets of prefixes and pipes that are booked to the pod. */
+  #held = 0;
 
   /**
    * Authorises, dials unless `open` is given, and relays. The connection is already counted as active.
@@ -93,6 +97,12 @@ export class TcpRelay implements TimerTarget, LiveConnection {
       refuse(flow, fd, open, choice.peer, verdict.reason, verdict.policy);
       return;
     }
+    const refusal = open === null ? admitDial(flow.pod) : null;
+    if (refusal !== null) {
+      refuse(flow, fd, null, choice.peer, refusal.reason, null);
+      return;
+    }
+    if (open === null) context.reactor.charge(DIAL_COST);
     const upFd = open?.fd ?? dial(choice.peer.plan);
     if (upFd < 0) {
       refuse(flow, fd, null, choice.peer, 'UPSTREAM_CONNECT_FAILED', null);
@@ -115,6 +125,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     this.#flow = flow;
     this.#peer = peer;
     this.podIndex = flow.pod.index;
+    this.tenant = flow.pod.index;
     this.#downFd = downFd;
     this.#upFd = upFd;
     this.#prefixToServer = prefixToServer;
@@ -126,11 +137,13 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     this.#lastActiveMs = context.reactor.nowMs;
     context.inFlight.begin(peer.endpoint);
     context.connections.add(this);
+    flow.pod.usage.dialStarted();
     this.#counter.opened++;
     // Until the endpoint answers, only the client's giving up matters.
     context.reactor.add(downFd, ERROR, new RelaySide(this, flow.pod.index, false));
     context.reactor.add(upFd, WRITABLE, new RelaySide(this, flow.pod.index, true));
     context.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
+    if (!this.#bookHeld()) this.#finish(bufferRefusal(flow.pod).reason, true);
   }
 
   onReady(upstream: boolean, events: number): number {
@@ -175,6 +188,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     }
     if ((events & WRITABLE) === 0) return 50;
     this.#connected = true;
+    this.#flow.pod.usage.dialEnded();
     this.#context.reactor.timers.arm(this.#timer, limits.idleTimeoutMs);
     return this.#move(true, READABLE | WRITABLE);
   }
@@ -192,10 +206,15 @@ export class TcpRelay implements TimerTarget, LiveConnection {
       // A direction can move when its source became readable or its target writable; a prefix just sent unblocks both.
       const readable = (events & (READABLE | HANGUP)) !== 0;
       const writable = (events & (WRITABLE | HANGUP)) !== 0;
-      if (upstream ? writable : readable) moved += this.#toServer.pump(limits.relayBytesPerEvent);
-      if (upstream ? readable : writable) moved += this.#toClient.pump(limits.relayBytesPerEvent);
+      const mayHold = this.#flow.pod.usage.readBytesMax === limits.readBufferBytes;
+      if (upstream ? writable : readable) moved += this.#toServer.pump(limits.relayBytesPerEvent, mayHold);
+      if (upstream ? readable : writable) moved += this.#toClient.pump(limits.relayBytesPerEvent, mayHold);
     }
     this.#account();
+    if (!this.#bookHeld()) {
+      this.#finish(bufferRefusal(this.#flow.pod).reason, true);
+      return moved;
+    }
     if (this.#toServer.error !== 0 || this.#toClient.error !== 0) {
       this.#finish('CONNECTION_RESET', true);
       return moved;
@@ -210,6 +229,19 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     }
     this.#updateInterest();
     return moved;
+  }
+
+  /** Books what the relay holds now to the pod; false: it may not hold that much. */
+  #bookHeld(): boolean {
+    const prefixes = (this.#prefixToServer?.length ?? 0) + (this.#prefixToClient?.length ?? 0);
+    const held = prefixes + this.#toServer.held + this.#toClient.held;
+    const more = held - this.#held;
+    if (more === 0) return true;
+    const { usage } = this.#flow.pod;
+    if (more > 0 && !usage.hold(more)) return false;
+    if (more < 0) usage.release(-more);
+    this.#held = held;
+    return true;
   }
 
   #flushPrefixes(): typeof SENT | typeof WAITING | typeof BROKEN {
@@ -285,7 +317,10 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     if (this.#closed) return;
     this.#closed = true;
     const { reactor, connections, inFlight } = this.#context;
+    const { usage } = this.#flow.pod;
     this.#account();
+    usage.release(this.#held);
+    if (!this.#connected) usage.dialEnded();
     reactor.timers.disarm(this.#timer);
     this.#toServer.close();
     this.#toClient.close();
@@ -318,8 +353,8 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     return this.#flow.authorization(this.#peer)?.request(requestHead) ?? null;
   }
 
-  /** A relay has no safe point to end at: it lives until the drain's deadline. */
-  drain(): void {}
+  /** A relay has no safe point to end at: it lives until its ends close it, or the drain's deadline cuts it. */
+  drain(_patient: boolean): void {}
 
   cut(reason: string): void {
     this.#finish(reason, true);

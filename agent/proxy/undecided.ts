@@ -2,6 +2,7 @@
  * Step 3, when the port does not say it all: wait for the first octets, without delaying a server that speaks first.
  *
  *   declared tcp            → relayed at once, unless the destination's policy or a TLSRoute goes by server name
+ *   nothing asks for HTTP   → as if declared tcp, whatever the port is declared to carry (mesh/layers.ts)
  *   first octets are there  → decided at once (first-octets.ts)
  *   declared http           → waits for the client (it must speak first)
  *   otherwise, silent       → after limits.detectDelayMs the endpoint is dialled, if the connection's L4 verdict allows a
@@ -23,7 +24,8 @@ import type { ConnectionInfo } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import type { PortProtocol } from '../../mesh/model.ts';
 import { ClientHelloParser } from '../tls/client-hello.ts';
-import { dial } from '../upstream/dial.ts';
+import { DIAL_COST, dial } from '../upstream/dial.ts';
+import { admitDial, bufferRefusal } from './admission.ts';
 import type { LiveConnection } from './connection-table.ts';
 import type { WorkerContext } from './context.ts';
 import {
@@ -40,6 +42,7 @@ import {
 } from './first-octets.ts';
 import type { Flow } from './flow.ts';
 import { connectionInfo } from './flow-info.ts';
+import { Http2Downstream } from './http2-downstream.ts';
 import { HttpDownstream } from './http-downstream.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import { headerRequired } from './proxy-header.ts';
@@ -57,6 +60,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   tableIndex = -1;
   readonly #context: WorkerContext;
   readonly #flow: Flow;
+  /** What to look for: `tcp` where nobody needs HTTP to be parsed. */
   readonly #protocol: PortProtocol;
   readonly #required: boolean;
   readonly #timer: Timer = new Timer(this);
@@ -75,7 +79,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   static start(context: WorkerContext, flow: Flow, fd: number): void {
     flow.pod.connectionsActive++;
     flow.pod.connectionsOpened++;
-    const { protocol } = flow;
+    const protocol = flow.needsHttp || flow.protocol === 'tls' ? flow.protocol : 'tcp';
     const required = headerRequired(flow);
     if (protocol === 'tcp' && !required && !flow.needsServerName()) {
       TcpRelay.start(context, flow, fd, null, null);
@@ -186,12 +190,19 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     this.#arm();
     const choice = this.#flow.chooseOnce();
     if (!choice.ok || !this.#allowedInSilence(choice.peer)) return;
+    const refusal = admitDial(this.#flow.pod);
+    if (refusal !== null) {
+      this.cut(refusal.reason);
+      return;
+    }
+    this.#context.reactor.charge(DIAL_COST);
     const fd = dial(choice.peer.plan);
     if (fd < 0) {
       this.cut('UPSTREAM_CONNECT_FAILED');
       return;
     }
     this.#eager = { fd, peer: choice.peer };
+    this.#flow.pod.usage.dialStarted();
     this.#context.reactor.add(fd, READABLE, this);
   }
 
@@ -230,8 +241,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
         this.#becomeHttp(step, length);
         return;
       case TO_RELAY:
-        this.#append(bytes, held, length);
-        this.#becomeRelay(this.#flow.serverName);
+        if (this.#append(bytes, held, length)) this.#becomeRelay(this.#flow.serverName);
         return;
       case REFUSED:
         this.cut('PROXY_HEADER_MALFORMED');
@@ -244,7 +254,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
 
   /** Keeps octets [from, to) of the read buffer until there are more. */
   #keep(step: Step, from: number, to: number): void {
-    this.#append(this.#context.readBuffer.bytes, from, to);
+    if (!this.#append(this.#context.readBuffer.bytes, from, to)) return;
     this.#headerLength = payload.start;
     if (step === WAIT_HELLO) {
       this.#hello = spareParser;
@@ -255,7 +265,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
 
   #continueHello(hello: ClientHelloParser, got: number): void {
     const { bytes } = this.#context.readBuffer;
-    this.#append(bytes, 0, got);
+    if (!this.#append(bytes, 0, got)) return;
     if (clientHello(this.#flow, hello, bytes, 0, got)) {
       this.#becomeRelay(this.#flow.serverName);
     } else if (this.#length > limits.detectBytesMax) {
@@ -264,7 +274,12 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     } else this.#arm();
   }
 
-  #append(bytes: Buffer, from: number, to: number): void {
+  /** Takes octets [from, to) to what is kept; false: the pod may hold no more, and the connection was cut. */
+  #append(bytes: Buffer, from: number, to: number): boolean {
+    if (!this.#flow.pod.usage.hold(to - from)) {
+      this.cut(bufferRefusal(this.#flow.pod).reason);
+      return false;
+    }
     const length = this.#length + to - from;
     if (this.#pending === null || this.#pending.length < length) {
       // Exact the first time, when it mostly suffices; doubled afterwards.
@@ -276,6 +291,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     }
     bytes.copy(this.#pending, this.#length, from, to);
     this.#length = length;
+    return true;
   }
 
   /** The client has sent FIN: what it said is all there will be. */
@@ -307,6 +323,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
 
   #becomeHttp(step: typeof TO_HTTP | typeof TO_HTTP2, length: number): void {
     this.#closeEager();
+    this.#forgetPending();
     this.#context.connections.remove(this);
     this.#context.reactor.timers.disarm(this.#timer);
     toHttp(this.#context, this.#flow, this.#fd, step, length, true);
@@ -316,19 +333,30 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   #becomeRelay(serverName: string | null): void {
     const eager = this.#eager;
     this.#eager = null;
-    if (eager !== null) this.#context.reactor.remove(eager.fd);
+    if (eager !== null) {
+      this.#context.reactor.remove(eager.fd);
+      this.#flow.pod.usage.dialEnded(); // the relay counts it from here on
+    }
+    const prefix = this.#pending?.subarray(0, this.#length) ?? null;
     this.#release();
     this.#flow.serverName = serverName;
     const fd = this.#fd;
     this.#fd = -1;
-    TcpRelay.start(this.#context, this.#flow, fd, this.#pending?.subarray(0, this.#length) ?? null, eager);
+    TcpRelay.start(this.#context, this.#flow, fd, prefix, eager);
   }
 
   #release(): void {
     this.#context.connections.remove(this);
     this.#context.reactor.timers.disarm(this.#timer);
     this.#context.reactor.remove(this.#fd);
+    this.#forgetPending();
     this.#closeEager();
+  }
+
+  #forgetPending(): void {
+    this.#flow.pod.usage.release(this.#length);
+    this.#pending = null;
+    this.#length = 0;
   }
 
   #closeEager(): void {
@@ -336,6 +364,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     this.#context.reactor.remove(this.#eager.fd);
     closeFd(this.#eager.fd);
     this.#eager = null;
+    this.#flow.pod.usage.dialEnded();
   }
 
   // --- as a live connection
@@ -354,7 +383,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   }
 
   /** Nothing has begun that could end: it lives on until the drain's deadline, and a request on it is its connection's last. */
-  drain(): void {}
+  drain(_patient: boolean): void {}
 
   describe(nowMs: number): ConnectionInfo {
     const state = this.#hello === null ? 'waiting for first octets' : 'waiting for the rest of a ClientHello';
@@ -386,24 +415,5 @@ function toHttp(
   const { start } = payload;
   if (start > 0) context.readBuffer.bytes.copyWithin(0, start, length);
   if (step === TO_HTTP) HttpDownstream.start(context, flow, fd, length - start, watched);
-  else startHttp2(context, flow, fd, length - start, watched, start);
-}
-
-/**
- * Where HTTP/2 connections leave detection, with `length` octets in the read buffer. Relayed as TCP under their L4 verdict.
- * @param headerLength octets of a PROXY header that were before them, and that the relay's endpoint expects.
- */
-function startHttp2(
-  context: WorkerContext,
-  flow: Flow,
-  fd: number,
-  length: number,
-  watched: boolean,
-  headerLength: number,
-): void {
-  if (watched) context.reactor.remove(fd);
-  flow.carries = 'opaque';
-  const octets = Buffer.from(context.readBuffer.bytes.subarray(0, length));
-  const header = headerLength === 0 ? null : flow.preamble;
-  TcpRelay.start(context, flow, fd, header === null ? octets : Buffer.concat([header, octets]), null);
+  else Http2Downstream.start(context, flow, fd, length - start, watched);
 }

@@ -25,6 +25,7 @@ import {
   statsDocument,
 } from '../admin/documents.ts';
 import type { AdminView } from '../admin/routes.ts';
+import type { BypassSets } from '../capture/bypass.ts';
 import type { Enrolled } from '../capture/enrolment-types.ts';
 import type { ControlStatus } from '../control/client.ts';
 import type { AccessLogMode, LogLevel } from '../ipc/messages.ts';
@@ -38,6 +39,7 @@ import {
 import type { StatsLedger } from '../telemetry/stats-ledger.ts';
 import type { AccessLogSink } from './access-log-sink.ts';
 import type { AgentLog } from './log.ts';
+import type { DrainState } from './drain-state.ts';
 import type { MeshHub } from './mesh-hub.ts';
 import type { PodTable } from './pod-table.ts';
 import { processUsage } from './process-usage.ts';
@@ -70,8 +72,11 @@ export interface AgentParts {
   find(pod: string): Enrolled | null;
   verify(enrolled: Enrolled): Promise<VerifyDocument>;
   iptables(): { readonly backend: string | null };
+  readonly bypass: BypassSets;
   /** What is not done yet of the start, or that the agent stops; empty when it is up. */
   notReady(): readonly string[];
+  readonly instance: string;
+  readonly drain: DrainState;
 }
 
 /** `namespace/name` of workloads, for the question whether a series is still of interest. */
@@ -95,19 +100,26 @@ export class AgentView implements AdminView, MetricsSource {
     return this.#parts.notReady();
   }
 
-  async status(): Promise<StatusDocument> {
-    const { hub, log, node, version, trustDomain, pool } = this.#parts;
+  async status(own: boolean): Promise<StatusDocument> {
+    const { hub, log, node, version, trustDomain, pool, instance, drain } = this.#parts;
     await this.#exporter.refresh();
     const notReady = this.notReady();
-    const [workers, supervisor] = await Promise.all([this.#workers(), processUsage(process.pid)]);
+    const [workers, supervisor, predecessor] = await Promise.all([
+      this.#workers(),
+      processUsage(process.pid),
+      own ? null : drain.predecessor(),
+    ]);
     return {
       node,
       version,
       pid: process.pid,
+      instance,
       startedAt: new Date(this.#startedAtMs).toISOString(),
       uptimeMs: Date.now() - this.#startedAtMs,
       ready: notReady.length === 0,
       notReady,
+      draining: drain.document(),
+      predecessor,
       trustDomain,
       controller: this.#controller(),
       workers,
@@ -123,6 +135,7 @@ export class AgentView implements AdminView, MetricsSource {
       },
       snapshot: this.#snapshot(),
       iptables: this.#parts.iptables(),
+      bypass: this.#parts.bypass.status(),
       bounds: nonZero(this.#bounds()),
       logLevel: log.level,
       accessLog: pool.accessLog,
@@ -137,6 +150,7 @@ export class AgentView implements AdminView, MetricsSource {
       enrolled: this.#parts.enrolled(),
       entryOf: (index) => pods.get(index),
       workloadOf: (uid) => hub.byUid(uid),
+      bypassOf: (enrolled) => this.#parts.bypass.entriesOf(enrolled),
       servingSlots: this.#servingSlots(),
       trustDomain,
       ledger,
@@ -156,8 +170,10 @@ export class AgentView implements AdminView, MetricsSource {
     return policyDocuments(this.#parts.hub.resources(), local);
   }
 
-  connections(): Promise<ConnectionsDocument> {
-    return this.#parts.pool.connections();
+  async connections(): Promise<ConnectionsDocument> {
+    const { pool, bypass } = this.#parts;
+    const [captured, bypassed] = await Promise.all([pool.connections(), bypass.connections()]);
+    return { connections: [...captured.connections, ...bypassed], truncated: captured.truncated };
   }
 
   async stats(): Promise<StatsDocument> {
@@ -194,6 +210,7 @@ export class AgentView implements AdminView, MetricsSource {
 
   set accessLog(mode: AccessLogMode) {
     this.#parts.pool.setAccessLog(mode);
+    void this.#parts.bypass.request();
   }
 
   async verify(pod: string): Promise<VerifyDocument | null> {
@@ -312,6 +329,7 @@ export class AgentView implements AdminView, MetricsSource {
     return {
       accessLogOutputBytesMax: accessLog.counters.dropped,
       accessLogLineBytesMax: accessLog.counters.tooLong,
+      bypassEntriesPerPodMax: this.#parts.bypass.status().omitted,
       metricLedgerSeriesMax: ledger.http.refused + ledger.tcp.refused + ledger.pods.refused,
     };
   }

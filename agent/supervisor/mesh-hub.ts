@@ -20,6 +20,7 @@ const MESH_KINDS: readonly MeshKind[] = [
   'tlsRoute',
   'tcpRoute',
   'authorizationPolicy',
+  'meshSettings',
 ];
 
 export type ApplyResult =

@@ -1,4 +1,5 @@
 /** What an agent is started with; agent/cli/agent-command.ts makes it from flags. */
+import type { Caps } from '../ipc/caps.ts';
 import type { AccessLogMode, LogLevel } from '../ipc/messages.ts';
 
 export interface ControllerTls {
@@ -28,4 +29,12 @@ export interface AgentOptions {
   /** The node's network namespace. */
   readonly hostNetns: string;
   readonly excludeNamespaces: readonly string[];
+  /** What pods may use of each worker. */
+  readonly caps: Caps;
+  /** When the agent ends, how long connections may go on. */
+  readonly drainDeadlineMs: number;
+  /** Tells agents of one node apart, also when one is started again; in Kubernetes the pod's uid. */
+  readonly instance: string;
+  /** After another agent has taken over and the drain: exit, or wait for SIGTERM because whoever runs this starts it again. */
+  readonly whenSuperseded: 'exit' | 'wait';
 }

@@ -1,49 +1,64 @@
 /**
  * One agent, put together: what starts in which order, and how it ends.
  *
- *   admin socket (also the lock on the run dir) → snapshot → workers with the mesh → pods of the previous run, listeners
- *   before rules → CNI server → controller → ready
+ *   alone:  admin socket (also the lock on the run dir) → snapshot → workers with the mesh → pods of the previous run, listeners
+ *           before rules → CNI server → controller → ready
+ *   beside: another agent is in charge (succession.ts): announce → its snapshot → workers → controller has caught up → listeners for
+ *           its pods → CNI socket taken, requests wait → it yields → last changes → it leaves → CNI requests served → ready
  *
  * Ending: no new CNI requests, the stream closed, workers drained. The rules stay in the pods: while no agent listens, their
  * connections are refused, never uncaptured.
  */
 import { randomBytes } from 'node:crypto';
-import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
+import { createWriteStream, mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { createAdminServer } from '../admin/http-router.ts';
 import { verifyDocument } from '../admin/documents.ts';
 import { adminRoutes, metricsRoutes } from '../admin/routes.ts';
-import { listenPrivately } from '../admin/unix-listener.ts';
 import { PodRules } from '../capture/apply.ts';
+import { BypassSets } from '../capture/bypass.ts';
 import { CniServer } from '../capture/cni-server.ts';
 import { Enrolment } from '../capture/enrolment.ts';
 import type { Enrolled, PodReference } from '../capture/enrolment-types.ts';
+import { migrateRequests } from '../capture/migrate-requests.ts';
 import { ProbeRules } from '../capture/probe-rules.ts';
 import { done, failure, type Result } from '../capture/result.ts';
 import { ControlClient } from '../control/client.ts';
 import { SnapshotStore } from '../control/snapshot-store.ts';
 import { type CaptureReport, verifyCapture } from '../capture/verify.ts';
-import { DURATION_BUCKETS_MS, type LogLevel } from '../ipc/messages.ts';
+import { NetworkNamespace } from '../engine/netns.ts';
+import { LocalSocket } from '../ipc/local-socket.ts';
+import { DURATION_BUCKETS_MS, type EnrolledPod, type LogLevel } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import { StatsLedger } from '../telemetry/stats-ledger.ts';
 import { AccessLogSink } from './access-log-sink.ts';
 import { AgentView } from './agent-view.ts';
 import { affectedPods } from './affected-pods.ts';
+import { readTls } from './controller-tls.ts';
+import { withDeadline } from './deadline.ts';
+import { DrainState } from './drain-state.ts';
+import { HandOver } from './hand-over.ts';
 import { type AgentLog, messageOf } from './log.ts';
 import { type ApplyResult, MeshHub } from './mesh-hub.ts';
-import type { AgentOptions, ControllerTls } from './options.ts';
+import { MetricsEndpoint } from './metrics-endpoint.ts';
+import type { AgentOptions } from './options.ts';
 import { awaitIdentity } from './pod-identity.ts';
 import { PodTable } from './pod-table.ts';
+import type { Predecessor } from './predecessor.ts';
+import { claimNode } from './succession.ts';
+import { Takeover, type TakeoverStep } from './takeover.ts';
 import { weirVersion } from './version.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** dist/agent/supervisor/ → dist/agent/worker.js. A worker is always the built file: Node runs it without a loader. */
 const WORKER_SCRIPT = fileURLToPath(new URL('../worker.js', import.meta.url));
 
-type StartStep = 'configuration' | 'workers' | 'pods' | 'CNI server' | 'ready' | 'stopping';
+type Step = TakeoverStep | 'claiming the node' | 'CNI server' | 'ready' | 'stopping' | 'draining';
+
+/** How often an agent looks whether another has taken its place without asking. */
+const DISPLACED_CHECK_MS = 1_000;
 
 export class Supervisor {
   readonly #options: AgentOptions;
@@ -58,16 +73,29 @@ export class Supervisor {
   readonly #control: ControlClient;
   readonly #podRules = new PodRules();
   readonly #enrolment: Enrolment;
+  readonly #bypass: BypassSets;
   readonly #cni: CniServer;
   readonly #view: AgentView;
   readonly #snapshotPath: string;
-  readonly #servers: Server[] = [];
+  readonly #admin: LocalSocket<Server>;
+  readonly #metrics: MetricsEndpoint | null;
+  readonly #handOver: HandOver;
+  readonly #drain: DrainState;
   readonly #timers: NodeJS.Timeout[] = [];
-  #releaseSocket: () => void = () => {};
-  #step: StartStep = 'configuration';
+  #predecessor: Predecessor | null = null;
+  #step: Step = 'claiming the node';
+  #ending: Promise<void> | null = null;
+  #onSuperseded: () => void = () => undefined;
+  /** Resolves when another agent has taken this one's place and this one has drained. */
+  readonly superseded = new Promise<void>((resolve) => {
+    this.#onSuperseded = resolve;
+  });
+  /** Yielding and resuming follow each other. */
+  #captureChange: Promise<void> = Promise.resolve();
   #hasConfiguration = false;
   #configRefused = 0;
   #repairing = false;
+  #saidUnmigratable = false;
 
   /** Reads the TLS files; throws Error with the remedy when one cannot be read. Opens nothing else. */
   constructor(options: AgentOptions, log: AgentLog) {
@@ -99,67 +127,242 @@ export class Supervisor {
       { stateDir: options.stateDir, excludeNamespaces: options.excludeNamespaces },
       {
         identityOf: (pod, waitMs) => this.#identityOf(pod, waitMs),
-        listen: (index, pod, netnsPath) => this.#pods.listen(index, pod, netnsPath),
+        listen: (index, pod, netnsPath) => this.#listen(index, pod, netnsPath),
         unlisten: (index) => this.#pods.unlisten(index),
         readiness: () => this.#readiness(),
+        inCharge: () => !this.#admin.isDisplaced() && this.#step !== 'draining',
         podRules: this.#podRules,
         probeRules: new ProbeRules(options.hostNetns, options.node),
+        onEnrolled: () => void this.#bypass.request(),
         log: write,
         now: Date.now,
       },
     );
+    this.#bypass = new BypassSets({
+      mesh: this.#hub.state,
+      podRules: this.#podRules,
+      enrolled: () => this.#enrolment.list(),
+      accessLog: () => this.#pool.accessLog,
+      log: write,
+    });
     this.#cni = new CniServer(this.#enrolment, `${options.runDir}/cni.sock`);
+    this.#drain = new DrainState(options.drainDeadlineMs, {
+      refresh: () => this.#pool.refreshStats(),
+      connections: () => this.#ledger.level('connections'),
+      predecessor: () => this.#predecessor,
+    });
+    this.#handOver = this.#makeHandOver();
     this.#view = this.#makeView();
+    const onFailure = (route: string, error: unknown): void => {
+      this.#log.error({ route, error: messageOf(error) }, 'admin request failed');
+    };
+    const admin = createAdminServer(adminRoutes(this.#view, this.#handOver), options.node, onFailure);
+    this.#admin = new LocalSocket(admin, `${options.runDir}/agent.sock`);
+    const { metricsListen } = options;
+    this.#metrics =
+      metricsListen === null
+        ? null
+        : new MetricsEndpoint(
+            createAdminServer(metricsRoutes(this.#view), options.node, onFailure),
+            metricsListen.host,
+            metricsListen.port,
+            log,
+          );
   }
 
-  /** Resolves when the agent is ready, or was stopped meanwhile. Rejects when a socket cannot be had. */
+  /**
+   * Resolves when the agent is ready, or was stopped meanwhile. Rejects when a socket or the node cannot be had; an agent that was in
+   * charge before goes on then.
+   */
   async start(): Promise<void> {
-    await this.#openAdmin();
+    await this.#admin.listen();
+    this.#admin.server.on('error', (error) => this.#log.error({ error: error.message }, 'admin: accept failed'));
+    const { node, instance } = this.#options;
+    const self = { instance, node, version: weirVersion(), pid: process.pid };
+    const claim = await claimNode(this.#admin, self, () => this.#isStopping(), this.#log);
+    if (claim.kind === 'ended') return;
+    if (claim.kind !== 'alone') this.#predecessor = claim.before;
+    if (claim.kind === 'draining') this.#admin.replace();
+    if (claim.kind === 'beside' || claim.kind === 'silent') {
+      await this.#startBeside(claim.before, claim.kind === 'silent');
+    } else {
+      await this.#startAlone(claim.kind === 'draining');
+    }
+    if (this.#isStopping()) return;
+    this.#step = 'ready';
+    this.#every(limits.captureRepairMs, () => this.#repair());
+    this.#every(DISPLACED_CHECK_MS, () => this.#leaveWhenDisplaced());
+    const { controller } = this.#options;
+    this.#log.info({ controller, pods: this.#enrolment.list().length }, 'agent is up');
+  }
+
+  /** Drains and closes everything; resolves when the process may exit. Idempotent. Waits for a successor that is at work. */
+  stop(): Promise<void> {
+    this.#ending ??= this.#stop();
+    return this.#ending;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#handOver.successor !== null) {
+      this.#log.info({ successorPid: this.#handOver.successor.pid }, 'agent is to stop; its successor is awaited');
+      await this.#handOver.settled(limits.successorWaitMs);
+    }
+    if (this.#step === 'draining') return this.superseded;
+    this.#step = 'stopping';
+    this.#handOver.close();
+    for (const timer of this.#timers) clearInterval(timer);
+    await Promise.all([withDeadline(this.#cni.close(), limits.cniCloseMs), this.#control.stop()]);
+    await Promise.all([this.#enrolment.close(), this.#bypass.close(), this.#store.close()]);
+    this.#log.info(
+      { deadlineMs: this.#drain.deadlineMs },
+      'agent stops; pods stay captured and refuse connections until one is back',
+    );
+    this.#step = 'draining';
+    this.#drain.begin(null);
+    await this.#pool.drain(this.#drain.deadlineMs, false);
+    await this.#close();
+  }
+
+  /** Another agent is in charge: stop accepting, finish what is in flight, end. */
+  async #leave(successor: { readonly pid: number; readonly version: string } | null): Promise<void> {
+    if (this.#step === 'draining') return;
+    this.#step = 'draining';
+    this.#handOver.close();
+    for (const timer of this.#timers) clearInterval(timer);
+    const deadlineMs = this.#drain.deadlineMs;
+    this.#log.info(
+      { successorPid: successor?.pid ?? null, deadlineMs },
+      'another agent has taken over; this one drains',
+    );
+    this.#drain.begin(successor);
+    this.#metrics?.close();
+    const drained = this.#pool.drain(deadlineMs, true);
+    await Promise.all([this.#control.stop(), this.#bypass.close(), withDeadline(this.#cni.close(), limits.cniCloseMs)]);
+    await drained;
+    // Clients that ask by the public name must find the successor there before this one's socket goes.
+    const untilMs = performance.now() + limits.takeoverLeaseMs;
+    while (this.#admin.owns() && performance.now() < untilMs) {
+      await new Promise((resolve) => setTimeout(resolve, limits.takeoverRetryMs));
+    }
+    await this.#enrolment.close();
+    await this.#close();
+    this.#onSuperseded();
+  }
+
+  async #close(): Promise<void> {
+    await this.#store.close();
+    this.#admin.withdraw();
+    this.#admin.server.close();
+    this.#admin.server.closeAllConnections();
+    this.#metrics?.close();
+    await flush(this.#accessLogOutput);
+  }
+
+  /** @param besideDraining an agent that drains may have the metrics port for a moment. */
+  async #startAlone(besideDraining: boolean): Promise<void> {
+    if (besideDraining) void this.#metrics?.openWhenFree();
+    else await this.#metrics?.open();
+    this.#step = 'configuration';
     await this.#loadSnapshot();
     this.#step = 'workers';
     await this.#pool.start();
     if (this.#isStopping()) return;
     this.#step = 'pods';
+    await this.#bypass.request();
     await this.#enrolment.start();
+    await this.#bypass.request();
     if (this.#isStopping()) return;
     this.#step = 'CNI server';
-    await this.#cni.listen();
+    if (besideDraining) {
+      await this.#cni.listenInstead();
+      this.#cni.release();
+    } else {
+      await this.#cni.listen();
+    }
     if (this.#isStopping()) return;
     this.#control.start();
-    this.#step = 'ready';
-    this.#every(limits.captureRepairMs, () => this.#repair());
-    const { controller } = this.#options;
-    this.#log.info({ controller, pods: this.#enrolment.list().length }, 'agent is up');
   }
 
-  /** Drains and closes everything; resolves when the process may exit. Idempotent. */
-  async stop(): Promise<void> {
-    if (this.#isStopping()) return;
-    this.#step = 'stopping';
-    this.#log.info(
-      { deadlineMs: limits.drainDeadlineMs },
-      'agent stops; pods stay captured and refuse connections until it is back',
+  async #startBeside(before: Predecessor, silent: boolean): Promise<void> {
+    const takeover = new Takeover(
+      {
+        store: this.#store,
+        control: this.#control,
+        hub: this.#hub,
+        enrolment: this.#enrolment,
+        cni: this.#cni,
+        log: this.#log,
+        displace: () => this.#admin.replace(),
+        begin: (step) => {
+          if (!this.#isStopping()) this.#step = step;
+        },
+        ended: () => this.#isStopping(),
+        loadConfiguration: () => this.#loadSnapshot(),
+        startWorkers: () => this.#pool.start(),
+      },
+      before,
     );
-    for (const timer of this.#timers) clearInterval(timer);
-    await Promise.all([withDeadline(this.#cni.close(), limits.cniCloseMs), this.#control.stop()]);
-    await Promise.all([this.#pool.drain(limits.drainDeadlineMs), this.#enrolment.close()]);
-    await this.#store.close();
-    this.#releaseSocket();
-    for (const server of this.#servers) {
-      server.close();
-      server.closeAllConnections();
-    }
-    await flush(this.#accessLogOutput);
+    if (!(await takeover.run(silent))) return;
+    this.#admin.replace();
+    this.#cni.release();
+    this.#store.release();
+    await this.#bypass.request();
+    if (before.last !== null) this.#handOver.hasReplaced(before.last.instance);
+    void this.#metrics?.openWhenFree();
+    setImmediate(() => void this.#repair());
+  }
+
+  async #leaveWhenDisplaced(): Promise<void> {
+    if (this.#step === 'ready' && this.#admin.isDisplaced()) await this.#leave(null);
+  }
+
+  #makeHandOver(): HandOver {
+    const { node, instance } = this.#options;
+    return new HandOver(
+      {
+        node,
+        busy: () =>
+          this.#step === 'ready' || this.#step === 'draining' ? null : `the agent is not settled: ${this.#step}`,
+        self: () => ({ instance, version: weirVersion(), pid: process.pid, socket: this.#admin.privatePath }),
+        flushConfiguration: () => this.#store.flush(),
+        yieldCapture: () => this.#changeCapture(() => this.#yieldCapture()),
+        resumeCapture: () => this.#changeCapture(() => this.#resumeCapture()),
+        leave: (successor) => void this.#leave(successor),
+      },
+      this.#log,
+    );
+  }
+
+  #changeCapture(change: () => Promise<void>): Promise<void> {
+    const changed = this.#captureChange.then(change);
+    this.#captureChange = changed.catch(() => undefined);
+    return changed;
+  }
+
+  async #yieldCapture(): Promise<void> {
+    await this.#cni.close();
+    await this.#enrolment.yieldCharge();
+    await this.#store.flush();
+    this.#store.hold();
+  }
+
+  async #resumeCapture(): Promise<void> {
+    if (this.#step === 'draining') return;
+    this.#store.release();
+    this.#enrolment.resume();
+    await this.#cni.close();
+    await this.#cni.listenInstead();
+    this.#cni.release();
   }
 
   #isStopping(): boolean {
-    return this.#step === 'stopping';
+    return this.#step === 'stopping' || this.#step === 'draining';
   }
 
   #makePool(): WorkerPool {
-    const { workers, node, trustDomain, accessLog, logLevel } = this.#options;
+    const { workers, node, trustDomain, accessLog, logLevel, caps } = this.#options;
     return new WorkerPool(
-      { script: WORKER_SCRIPT, count: workers, node, trustDomain, accessLog, logLevel },
+      { script: WORKER_SCRIPT, count: workers, node, trustDomain, accessLog, logLevel, caps },
       [this.#hub, this.#pods],
       {
         onStats: (worker, stats) => this.#ledger.report(worker.generation, stats),
@@ -194,7 +397,10 @@ export class Supervisor {
       find: (pod) => this.#enrolment.find(pod),
       verify: async (enrolled) => verifyDocument(enrolled, await this.#verify(enrolled)),
       iptables: () => ({ backend: this.#podRules.backend }),
+      bypass: this.#bypass,
       notReady: () => this.#notReady(),
+      instance: this.#options.instance,
+      drain: this.#drain,
     });
   }
 
@@ -212,30 +418,22 @@ export class Supervisor {
     });
   }
 
-  /** First of all: the socket is the lock on the run dir, and status can be asked while the rest starts. */
-  async #openAdmin(): Promise<void> {
-    const { runDir, node, metricsListen } = this.#options;
-    const onFailure = (route: string, error: unknown): void => {
-      this.#log.error({ route, error: messageOf(error) }, 'admin request failed');
-    };
-    const admin = createAdminServer(adminRoutes(this.#view), node, onFailure);
-    this.#releaseSocket = await listenPrivately(admin, `${runDir}/agent.sock`);
-    admin.on('error', (error) => onFailure('accept', error));
-    this.#servers.push(admin);
-    if (metricsListen === null) return;
-    const metrics = createAdminServer(metricsRoutes(this.#view), node, onFailure);
-    const { port, host } = metricsListen;
-    await new Promise<void>((resolve, reject) => {
-      const onError = (error: Error): void => reject(new Error(`--metrics-listen ${host}:${port}: ${error.message}`));
-      metrics.once('error', onError);
-      metrics.listen(port, host, () => {
-        metrics.off('error', onError);
-        resolve();
-      });
-    });
-    metrics.on('error', (error) => onFailure('accept', error));
-    this.#servers.push(metrics);
-    this.#log.info({ host, port: (metrics.address() as AddressInfo).port }, 'metrics are served');
+  /** Listeners of a pod, in a namespace whose queued connections another listener takes over. */
+  #listen(index: number, pod: EnrolledPod, netnsPath: string): Promise<Result<void>> {
+    let why: string | null;
+    try {
+      const netns = NetworkNamespace.open(netnsPath);
+      why = migrateRequests(netns);
+      netns.close();
+    } catch (error) {
+      why = messageOf(error);
+    }
+    if (why !== null && !this.#saidUnmigratable) {
+      this.#saidUnmigratable = true;
+      const message = 'net.ipv4.tcp_migrate_req cannot be set: replacing the agent will reset connections that wait';
+      this.#log.warn({ error: why, pod: `${pod.namespace}/${pod.name}` }, message);
+    }
+    return this.#pods.listen(index, pod, netnsPath);
   }
 
   async #loadSnapshot(): Promise<void> {
@@ -255,6 +453,8 @@ export class Supervisor {
     const applied = await this.#hub.apply(delta);
     if (applied.ok) this.#hasConfiguration = true;
     else this.#configRefused += 1;
+    // Applied means enforced, also on what does not pass the workers.
+    await this.#bypass.request();
     return applied;
   }
 
@@ -264,7 +464,7 @@ export class Supervisor {
 
   /** Why an ADD would not be served, or the agent is not ready; empty when all is well. */
   #notReady(): readonly string[] {
-    if (this.#isStopping()) return ['the agent stops'];
+    if (this.#isStopping()) return [this.#drain.describe() ?? 'the agent stops'];
     const reasons: string[] = [];
     if (this.#step !== 'ready') reasons.push(`the agent starts: ${this.#step}`);
     if (!this.#pool.summaries().some(({ state }) => state === 'serving')) reasons.push('no worker serves');
@@ -292,6 +492,7 @@ export class Supervisor {
     this.#repairing = true;
     try {
       const repaired = await this.#enrolment.repair();
+      await this.#bypass.request();
       const pods = repaired.map(({ pod }) => `${pod.namespace}/${pod.name}`);
       if (pods.length > 0) this.#log.warn({ pods }, 'capture of pods was repaired');
     } catch (error) {
@@ -312,30 +513,4 @@ function openAccessLog(file: string | null): Writable {
 /** Waits until what was written has been taken, or its reader is too slow. */
 function flush(output: Writable): Promise<void> {
   return withDeadline(new Promise<void>((resolve) => output.write('', () => resolve())), 1_000);
-}
-
-/** Resolves with the work, or when its time is up; the work goes on then. */
-async function withDeadline(work: Promise<void>, deadlineMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, deadlineMs);
-  });
-  await Promise.race([work, deadline]);
-  clearTimeout(timer);
-}
-
-function readTls(tls: ControllerTls | null): { ca: Buffer; cert: Buffer | null; key: Buffer | null } | null {
-  if (tls === null) return null;
-  const read = (flag: string, path: string): Buffer => {
-    try {
-      return readFileSync(path);
-    } catch (error) {
-      throw new Error(`${flag} ${path}: ${messageOf(error)}`);
-    }
-  };
-  return {
-    ca: read('--controller-ca', tls.caFile),
-    cert: tls.certFile === null ? null : read('--controller-cert', tls.certFile),
-    key: tls.keyFile === null ? null : read('--controller-key', tls.keyFile),
-  };
 }

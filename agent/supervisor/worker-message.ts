@@ -86,6 +86,10 @@ const podStats = shape({
   connectionsOpened: count,
   connectionsActive: count,
   refused: count,
+  requestsActive: count,
+  pending: count,
+  bufferedBytes: count,
+  shed: shape({ connections: count, requests: count, pending: count, buffered: count, overloaded: count }),
 });
 
 const workerStats = shape({

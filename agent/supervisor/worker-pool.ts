@@ -4,6 +4,7 @@
  * A slot is a place for one worker for the life of the agent; a generation is one process in it. What every worker must
  * know (mesh, pods) is kept by members (pool-member.ts); the pool only sees that a new worker hears it before it serves.
  */
+import { type Caps, DEFAULT_CAPS } from '../ipc/caps.ts';
 import type { AccessLogMode, ConnectionInfo, FromWorker, LogLevel, ToWorker, WorkerStats } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import type { Log } from './log.ts';
@@ -30,6 +31,8 @@ export interface PoolOptions {
   readonly trustDomain: string;
   readonly accessLog: AccessLogMode;
   readonly logLevel: LogLevel;
+  /** What pods may use of each worker; those of limits.ts when left out. */
+  readonly caps?: Caps;
   /** Between two looks at each worker; limits.workerPollMs when left out. */
   readonly pollMs?: number;
 }
@@ -176,8 +179,11 @@ export class WorkerPool {
     return { connections, truncated };
   }
 
-  /** Lets workers finish what is in flight, then ends them. Resolves when all are gone. Nothing restarts afterwards. */
-  async drain(deadlineMs: number): Promise<void> {
+  /**
+   * Lets workers finish what is in flight, then ends them. Resolves when all are gone. Nothing restarts afterwards.
+   * @param successor another agent accepts in the meantime: idle connections may then be used once more, instead of being closed.
+   */
+  async drain(deadlineMs: number, successor: boolean): Promise<void> {
     this.#closing = true;
     if (this.#pollTimer !== null) clearInterval(this.#pollTimer);
     this.#wakeServingWaiters();
@@ -188,13 +194,13 @@ export class WorkerPool {
       const early = slot.state === 'starting';
       slot.state = 'draining';
       if (early) slot.process.kill('the agent stops');
-      else slot.process.send({ type: 'drain', deadlineMs });
+      else slot.process.send({ type: 'drain', deadlineMs, successor });
       draining.push(slot);
     }
-    // A worker keeps the deadline itself; the extra second is for one that does not.
+    // A worker keeps the deadline itself; the extra time is for one that does not.
     const timer = setTimeout(() => {
       for (const slot of draining) slot.process?.kill(`did not drain in ${deadlineMs} ms`);
-    }, deadlineMs + 1_000);
+    }, deadlineMs + limits.drainOvertimeMs);
     await Promise.all(draining.map((slot) => this.#untilGone(slot)));
     clearTimeout(timer);
   }
@@ -237,9 +243,9 @@ export class WorkerPool {
     if (slot.timer !== null) clearTimeout(slot.timer);
     slot.timer = null;
     slot.state = 'syncing';
-    const { node, trustDomain } = this.#options;
+    const { node, trustDomain, caps = DEFAULT_CAPS } = this.#options;
     const accessLog = this.#accessLog;
-    worker.send({ type: 'hello', worker: worker.slot, node, trustDomain, accessLog, logLevel: this.#logLevel });
+    worker.send({ type: 'hello', worker: worker.slot, node, trustDomain, accessLog, logLevel: this.#logLevel, caps });
     const caughtUp = this.#members.map((member) => member.welcome(worker));
     void Promise.all(caughtUp).then(() => {
       if (slot.process !== worker || slot.state !== 'syncing') return;
@@ -291,7 +297,8 @@ export class WorkerPool {
 
   #query(slot: Slot, what: 'stats' | 'connections'): Promise<FromWorker | null> {
     const worker = slot.process;
-    if (worker === null || (slot.state !== 'serving' && slot.state !== 'syncing')) return Promise.resolve(null);
+    const asked = slot.state === 'serving' || slot.state === 'syncing' || slot.state === 'draining';
+    if (worker === null || !asked) return Promise.resolve(null);
     const id = this.#nextQuery++;
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#finishQuery(id, null), limits.ipcQueryTimeoutMs);

@@ -34,6 +34,8 @@ export interface AccessRecord {
 
 export class AccessLog {
   mode: AccessLogMode;
+  /** False: the mesh wants no access log; `all` is somebody's explicit wish on this node and stands (mesh/settings.ts). */
+  askedForByMesh = true;
   readonly #fd: number;
   readonly #bounds: BoundCounters;
   readonly #clock: () => number;
@@ -50,7 +52,7 @@ export class AccessLog {
 
   /** Whether this outcome is to be written: ask before building a record. */
   wants(failed: boolean): boolean {
-    return this.mode === 'all' || (failed && this.mode === 'errors');
+    return this.mode === 'all' || (failed && this.mode === 'errors' && this.askedForByMesh);
   }
 
   write(record: AccessRecord): void {

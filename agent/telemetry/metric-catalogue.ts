@@ -94,6 +94,21 @@ export const METRICS = {
     labels: POD,
     help: 'Connections of a pod that were refused: a bound was reached, or a port of the mesh was dialled.',
   },
+  weir_pod_shed_total: {
+    type: 'counter',
+    labels: [...POD, 'bound'],
+    help: "Connections, requests and dials of a pod that were refused because of a cap; bound is the pod's own that was reached, or overloaded. Only those above zero.",
+  },
+  weir_pod_requests_in_flight: {
+    type: 'gauge',
+    labels: POD,
+    help: 'HTTP requests and streams of a pod in flight now.',
+  },
+  weir_pod_buffered_bytes: {
+    type: 'gauge',
+    labels: POD,
+    help: 'Octets held for a pod now because a peer does not take them yet.',
+  },
   weir_pods: { type: 'gauge', labels: ['state'], help: 'Enrolled pods of this node; state captured or unhealthy.' },
   weir_bound_hits_total: {
     type: 'counter',
@@ -103,6 +118,14 @@ export const METRICS = {
   weir_events_total: { type: 'counter', labels: ['event'], help: 'Rare events of the data plane and its engine.' },
   weir_connections: { type: 'gauge', labels: [], help: 'Connections the data plane has open now, all pods.' },
   weir_idle_upstreams: { type: 'gauge', labels: [], help: 'Idle upstream connections kept for reuse.' },
+  weir_requests_in_flight: { type: 'gauge', labels: [], help: 'HTTP requests and streams in flight now, all pods.' },
+  weir_pending_connections: { type: 'gauge', labels: [], help: 'Connections that wait for an endpoint now.' },
+  weir_buffered_bytes: {
+    type: 'gauge',
+    labels: [],
+    help: 'Octets the data plane holds now because peers do not take them yet, all pods.',
+  },
+  weir_splice_pipes: { type: 'gauge', labels: [], help: 'Pipes that hold octets of relayed connections now.' },
   weir_workers: { type: 'gauge', labels: ['state'], help: 'Data-plane workers by state.' },
   weir_worker_restarts_total: { type: 'counter', labels: ['worker'], help: 'Workers that died and were restarted.' },
   weir_controller_connected: { type: 'gauge', labels: [], help: '1 while the stream from the controller is up.' },

@@ -19,6 +19,9 @@ import {
   POD_OPENED,
   POD_REFUSED,
   POD_REQUESTS,
+  POD_SHED,
+  type PodLevels,
+  LEVEL_NAMES,
   type SeriesLedger,
   type StatsLedger,
   TCP_CLOSED,
@@ -199,12 +202,25 @@ export class PrometheusExporter {
         { labels: { ...labels, direction: 'out' }, value: values[POD_BYTES_OUT] ?? 0 },
       ]),
     );
-    this.#gauge('weir_pod_connections', () => {
-      const active = this.#ledger.activeConnections();
-      return map(pods, ({ labels }) => [
-        { labels: { ...labels }, value: active.get(`${labels['namespace']}/${labels['pod']}`) ?? 0 },
-      ]);
-    });
+    this.#counter('weir_pod_shed_total', () =>
+      map(pods, ({ labels, values }) =>
+        POD_SHED.filter(([, index]) => (values[index] ?? 0) > 0).map(([bound, index]) => ({
+          labels: { ...labels, bound },
+          value: values[index] ?? 0,
+        })),
+      ),
+    );
+    const level = (name: keyof PodLevels): Read => {
+      return () => {
+        const levels = this.#ledger.podLevels();
+        return map(pods, ({ labels }) => [
+          { labels: { ...labels }, value: levels.get(`${labels['namespace']}/${labels['pod']}`)?.[name] ?? 0 },
+        ]);
+      };
+    };
+    this.#gauge('weir_pod_connections', level('connections'));
+    this.#gauge('weir_pod_requests_in_flight', level('requests'));
+    this.#gauge('weir_pod_buffered_bytes', level('bufferedBytes'));
   }
 
   #registerAgent(): void {
@@ -253,7 +269,7 @@ export class PrometheusExporter {
     this.#counter('weir_bound_hits_total', () => {
       return byLabel('bound', addTotals(bounds, this.#source.gauges().bounds));
     });
-    for (const level of ['connections', 'idle_upstreams'] as const) {
+    for (const level of LEVEL_NAMES) {
       this.#gauge(`weir_${level}`, () => [{ labels: {}, value: this.#ledger.level(level) }]);
     }
     this.#counter('weir_events_total', () => byLabel('event', addTotals(counters, {})));

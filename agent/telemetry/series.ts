@@ -53,8 +53,12 @@ export class PairSeries {
   readonly sourceUid: string;
   readonly destinationUid: string;
   readonly #byStatus = new Map<string, HttpCounter>();
+  /** What it counts is gone though its pods are not: see SeriesTable.retire. */
+  retired = false;
   #lastStatus = 0;
   #last: HttpCounter | null = null;
+  #lastGrpcStatus = '';
+  #lastGrpc: HttpCounter | null = null;
   #tcp: TcpCounter | null = null;
   /** Both sides are decided in one pass: the same numbers are reported for `source` and `destination`. */
   readonly reporters: readonly ('source' | 'destination')[];
@@ -76,21 +80,55 @@ export class PairSeries {
   /** The counter for a status and Envoy response flag ('-' for none). Hot for the common status. */
   http(status: number, flags: string): HttpCounter {
     if (status === this.#lastStatus && this.#last !== null && flags === '-') return this.#last;
-    const key = `${status}${flags}`;
+    const counter = this.#byStatus.get(`${status}${flags}`) ?? this.#newStatus(status, flags);
+    if (flags === '-') {
+      this.#lastStatus = status;
+      this.#last = counter;
+    }
+    return counter;
+  }
+
+  /** A service that answers with ever new codes must not fill the table: beyond the bound they are counted by class. */
+  #newStatus(status: number, flags: string): HttpCounter {
+    const folded = this.#byStatus.size >= limits.statusesPerPairMax;
+    if (folded) this.#table.statusFolded();
+    const code = folded ? `${Math.floor(status / 100)}xx` : String(status);
+    const shownFlags = folded ? '-' : flags;
+    const key = `${code}${shownFlags}`;
     let counter = this.#byStatus.get(key);
     if (counter === undefined) {
       counter = this.#table.admitHttp({
         ...this.#labels,
         request_protocol: 'http',
-        response_code: String(status),
-        response_flags: flags,
+        response_code: code,
+        response_flags: shownFlags,
         grpc_response_status: '',
       });
       this.#byStatus.set(key, counter);
     }
-    if (flags === '-') {
-      this.#lastStatus = status;
-      this.#last = counter;
+    return counter;
+  }
+
+  /** The counter of gRPC calls that ended with that `grpc-status` ('' for none). Hot for the common status. */
+  grpc(status: number, flags: string, grpcStatus: string): HttpCounter {
+    if (grpcStatus === this.#lastGrpcStatus && status === 200 && flags === '-' && this.#lastGrpc !== null) {
+      return this.#lastGrpc;
+    }
+    const key = `grpc ${status}${flags}${grpcStatus}`;
+    let counter = this.#byStatus.get(key);
+    if (counter === undefined) {
+      counter = this.#table.admitHttp({
+        ...this.#labels,
+        request_protocol: 'grpc',
+        response_code: String(status),
+        response_flags: flags,
+        grpc_response_status: grpcStatus,
+      });
+      this.#byStatus.set(key, counter);
+    }
+    if (status === 200 && flags === '-') {
+      this.#lastGrpcStatus = grpcStatus;
+      this.#lastGrpc = counter;
     }
     return counter;
   }
@@ -134,10 +172,22 @@ export class SeriesTable {
   ): PairSeries {
     const key = [sourceUid, destinationUid, reporters.length, ...Object.values(labels)].join('\u0000');
     const known = this.#pairs.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      known.retired = false;
+      return known;
+    }
     const pair = new PairSeries(this, labels, reporters, sourceUid, destinationUid);
     if (this.#count < limits.metricSeriesMax) this.#pairs.set(key, pair);
     return pair;
+  }
+
+  /** The pair counts nothing any more, e.g. its service was deleted: dropped as if a pod of it were gone, unless asked for again. */
+  retire(pair: PairSeries): void {
+    pair.retired = true;
+  }
+
+  statusFolded(): void {
+    this.#bounds.hit('statusesPerPairMax');
   }
 
   admitHttp(labels: Labels): HttpCounter {
@@ -182,7 +232,9 @@ export class SeriesTable {
 
   #expired(pair: PairSeries, nowMs: number, isGone: (uid: string) => boolean): boolean {
     const gone =
-      (pair.sourceUid !== '' && isGone(pair.sourceUid)) || (pair.destinationUid !== '' && isGone(pair.destinationUid));
+      pair.retired ||
+      (pair.sourceUid !== '' && isGone(pair.sourceUid)) ||
+      (pair.destinationUid !== '' && isGone(pair.destinationUid));
     if (!gone) {
       this.#goneSinceMs.delete(pair);
       return false;

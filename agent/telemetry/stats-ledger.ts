@@ -33,6 +33,21 @@ export const POD_BYTES_OUT = 2;
 export const POD_REQUESTS = 3;
 export const POD_OPENED = 4;
 export const POD_REFUSED = 5;
+export const POD_SHED_CONNECTIONS = 6;
+export const POD_SHED_REQUESTS = 7;
+export const POD_SHED_PENDING = 8;
+export const POD_SHED_BUFFERED = 9;
+export const POD_SHED_OVERLOADED = 10;
+const POD_WIDTH = 11;
+
+/** The `bound` label of weir_pod_shed_total, and where its count is. */
+export const POD_SHED: readonly (readonly [string, number])[] = [
+  ['connections', POD_SHED_CONNECTIONS],
+  ['requests', POD_SHED_REQUESTS],
+  ['pending', POD_SHED_PENDING],
+  ['buffered', POD_SHED_BUFFERED],
+  ['overloaded', POD_SHED_OVERLOADED],
+];
 
 /** One text per label set. Label sets of one ledger have the same names in the same order (completeLabels and its like). */
 function labelKey(labels: Labels): string {
@@ -188,12 +203,30 @@ function tcpVector(series: TcpSeries): LedgerSeries {
 
 function podVector(pod: PodStats): LedgerSeries {
   const { namespace, name, cpuMs, bytesIn, bytesOut, requests, connectionsOpened, refused } = pod;
-  const values = Float64Array.of(cpuMs, bytesIn, bytesOut, requests, connectionsOpened, refused);
+  const { connections, requests: shedRequests, pending, buffered, overloaded } = pod.shed;
+  const counted = [cpuMs, bytesIn, bytesOut, requests, connectionsOpened, refused];
+  const values = Float64Array.from(counted.concat(connections, shedRequests, pending, buffered, overloaded));
   return { labels: { namespace, pod: name }, values };
 }
 
 /** Entries of WorkerStats.counters that are levels, not counters: they go down, and end with their worker. */
-const LEVELS: ReadonlySet<string> = new Set(['connections', 'idle_upstreams']);
+export const LEVEL_NAMES = [
+  'connections',
+  'idle_upstreams',
+  'requests_in_flight',
+  'pending_connections',
+  'buffered_bytes',
+  'splice_pipes',
+] as const;
+const LEVELS: ReadonlySet<string> = new Set(LEVEL_NAMES);
+
+/** What a pod uses now, summed over the workers. */
+export interface PodLevels {
+  connections: number;
+  requests: number;
+  pending: number;
+  bufferedBytes: number;
+}
 
 function named(counters: Readonly<Record<string, number>>): LedgerSeries[] {
   return Object.entries(counters).map(([name, value]) => ({ labels: { name }, values: Float64Array.of(value) }));
@@ -213,7 +246,7 @@ export class StatsLedger {
   constructor(buckets: number, seriesMax: number) {
     this.http = new SeriesLedger(HTTP_BUCKETS + buckets, seriesMax);
     this.tcp = new SeriesLedger(4, seriesMax);
-    this.pods = new SeriesLedger(6, seriesMax);
+    this.pods = new SeriesLedger(POD_WIDTH, seriesMax);
     this.bounds = new SeriesLedger(1, seriesMax);
     this.counters = new SeriesLedger(1, seriesMax);
   }
@@ -242,6 +275,23 @@ export class StatsLedger {
     let sum = 0;
     for (const counters of this.#levels.values()) sum += counters[name] ?? 0;
     return sum;
+  }
+
+  /** What each pod (`namespace/name`) uses now, as last reported. */
+  podLevels(): Map<string, PodLevels> {
+    const levels = new Map<string, PodLevels>();
+    for (const pods of this.#active.values()) {
+      for (const pod of pods) {
+        const key = `${pod.namespace}/${pod.name}`;
+        const sum = levels.get(key) ?? { connections: 0, requests: 0, pending: 0, bufferedBytes: 0 };
+        sum.connections += pod.connectionsActive;
+        sum.requests += pod.requestsActive;
+        sum.pending += pod.pending;
+        sum.bufferedBytes += pod.bufferedBytes;
+        levels.set(key, sum);
+      }
+    }
+    return levels;
   }
 
   /** Connections now open per `namespace/name`, as last reported; of one worker when its generation is given. */

@@ -1,6 +1,7 @@
 /**
  * One HTTP/1.1 connection to an endpoint: carries one exchange at a time, then goes back to its pool if it is provably
- * clean (response complete, keep-alive, no surplus octets, request fully sent).
+ * clean: response complete, keep-alive, no surplus octets, and the whole request sent before the response began. (An endpoint
+ * that answers early may have ignored the body, and would then read it as the next request.)
  *
  *   dial ─► connecting ─► (exchange) head ─► body ─► done ─► idle ─► (exchange) …
  *                │                 │           │                └─ EOF, surplus octets, idle too long: closed
@@ -9,7 +10,7 @@
  * The response is parsed here and handed on in the shared read buffer; whoever owns the exchange writes it to the client.
  */
 import { BodyScanner } from '../http1/body-scanner.ts';
-import { EAGAIN, ECONNRESET, EINTR, EPIPE, EPROTO, ETIMEDOUT } from '../engine/errno.ts';
+import { EAGAIN, ECONNRESET, EINTR, ENOBUFS, EPIPE, EPROTO, ETIMEDOUT } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { ERROR, HANGUP, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
 import { closeFd, receive, takeSocketError } from '../engine/socket.ts';
@@ -18,8 +19,9 @@ import type { ResponseHead } from '../http1/response-head.ts';
 import { limits } from '../limits.ts';
 import type { Endpoint } from '../../mesh/cluster.ts';
 import { Outbox } from './outbox.ts';
-import { dial } from './dial.ts';
+import { DIAL_COST, dial } from './dial.ts';
 import type { DialPlan, UpstreamEnvironment } from './environment.ts';
+import type { PodUsage } from './usage.ts';
 
 export type UpstreamFailure = 'connect' | 'reset' | 'malformed' | 'truncated';
 
@@ -32,11 +34,36 @@ export interface Exchange {
   onResponseBody(from: PinnedBuffer, offset: number, length: number): void;
   /** Complete; the upstream has already left the exchange when `reusable`. */
   onResponseEnd(): void;
-  /** 101: both directions are opaque from now on. `surplus` octets after the head at `offset` belong to the tunnel. */
+  /**
+   * 101, or 2xx to CONNECT: both directions are opaque from now on. `surplus` octets after the head at `offset` belong to the
+   * tunnel.
+   */
   onTunnel(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, surplus: number): void;
   onUpstreamFailed(failure: UpstreamFailure, errno: number): void;
   /** The request octets that were held back have been sent: read the client again. */
   onUpstreamDrained(): void;
+}
+
+/** What an exchange sends a request on and hears the response from: an HTTP/1.1 connection, or what stands for one. */
+export interface UpstreamConnection {
+  /** A request was answered on this connection before: a reset now may only mean that it was stale. */
+  readonly reused: boolean;
+  /** The handshake is over. */
+  readonly connected: boolean;
+  /** A response octet of the current exchange has arrived. */
+  readonly answered: boolean;
+  /** Octets are held back because the endpoint does not take them: do not read the client meanwhile. */
+  readonly blocked: boolean;
+  /** @param mayReuse false: nothing may follow this request on its connection */
+  begin(exchange: Exchange, method: string, mayReuse: boolean): void;
+  /** 0 when sent or queued, −errno when the connection is broken (the caller fails the exchange). */
+  write(from: PinnedBuffer, offset: number, length: number): number;
+  /** Comes before the write() of the last octets. */
+  requestFinished(): void;
+  pauseReading(): void;
+  resumeReading(): void;
+  abort(): void;
+  close(): void;
 }
 
 export interface UpstreamPoolLike {
@@ -49,7 +76,7 @@ const BODY = 1;
 const IDLE = 2;
 const CLOSED = 3;
 
-export class HttpUpstream implements ReadyHandler, TimerTarget {
+export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnection {
   readonly tenant: number;
   readonly endpoint: Endpoint;
   readonly plan: DialPlan;
@@ -60,7 +87,8 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   reused = false;
   readonly #environment: UpstreamEnvironment;
   readonly #pool: UpstreamPoolLike | null;
-  readonly #outbox = new Outbox();
+  readonly #usage: PodUsage;
+  readonly #outbox: Outbox;
   readonly #scanner = new BodyScanner();
   readonly #timer: Timer = new Timer(this);
   #exchange: Exchange | null = null;
@@ -68,8 +96,10 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   #connected = false;
   #readPaused = false;
   #requestComplete = false;
-  #headRequest = false;
+  #method = '';
+  #mayReuse = true;
   #keepAlive = false;
+  #interims = 0;
   #untilClose = false;
   #answered = false;
   /** The endpoint takes no more of the request; what it had to say before may still be there to be read. */
@@ -78,13 +108,15 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
 
   constructor(
     environment: UpstreamEnvironment,
-    tenant: number,
+    usage: PodUsage,
     endpoint: Endpoint,
     plan: DialPlan,
     pool: UpstreamPoolLike | null,
   ) {
     this.#environment = environment;
-    this.tenant = tenant;
+    this.tenant = usage.tenant;
+    this.#usage = usage;
+    this.#outbox = new Outbox(usage);
     this.endpoint = endpoint;
     this.plan = plan;
     this.#pool = pool;
@@ -92,6 +124,16 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
 
   /** Dials: 0, or −errno. */
   open(): number {
+    const { preamble } = this.plan;
+    const held = preamble === null ? 0 : this.#outbox.holdKept(preamble);
+    if (held < 0) return held;
+    const opened = this.#openSocket();
+    if (opened < 0) this.#outbox.clear();
+    return opened;
+  }
+
+  #openSocket(): number {
+    this.#environment.reactor.charge(DIAL_COST);
     const fd = dial(this.plan);
     if (fd < 0) return fd;
     const added = this.#environment.reactor.add(fd, READABLE | WRITABLE, this);
@@ -100,7 +142,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
       return added;
     }
     this.fd = fd;
-    if (this.plan.preamble !== null) this.#outbox.holdKept(this.plan.preamble);
+    this.#usage.dialStarted();
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
     return 0;
   }
@@ -124,9 +166,15 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
     return this.#answered;
   }
 
-  begin(exchange: Exchange, headRequest: boolean): void {
+  /**
+   * @param method of the request: HEAD and CONNECT change what the response means
+   * @param mayReuse false: the endpoint may not take the request's body for one, so nothing follows it on this connection
+   */
+  begin(exchange: Exchange, method: string, mayReuse: boolean): void {
     this.#exchange = exchange;
-    this.#headRequest = headRequest;
+    this.#method = method;
+    this.#mayReuse = mayReuse;
+    this.#interims = 0;
     this.#requestComplete = false;
     this.#answered = false;
     this.#untilClose = false;
@@ -169,6 +217,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   /** Gives the socket away (tunnel): no longer watched by this object. Returns the fd and what is still queued. */
   detach(): { fd: number; outbox: Outbox } {
     this.#leave();
+    this.#setPending(null);
     const fd = this.fd;
     this.#environment.reactor.timers.disarm(this.#timer);
     this.#environment.reactor.remove(fd);
@@ -181,6 +230,9 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
     if (this.#state === IDLE) this.#pool?.forget(this);
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
+    if (this.fd >= 0 && !this.#connected) this.#usage.dialEnded();
+    this.#outbox.clear();
+    this.#setPending(null);
     this.#environment.reactor.timers.disarm(this.#timer);
     if (this.fd < 0) return;
     this.#environment.reactor.removeAndClose(this.fd);
@@ -202,6 +254,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
       }
       if ((events & WRITABLE) === 0) return 50;
       this.#connected = true;
+      this.#usage.dialEnded();
       this.#environment.reactor.timers.disarm(this.#timer);
       if (this.#outbox.queuedBytes === 0) this.#updateInterest();
     }
@@ -231,16 +284,12 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   #read(): number {
     const buffer = this.#environment.readBuffer;
     let held = 0;
-    if (this.#pending !== null) {
-      held = this.#pending.copy(buffer.bytes, 0);
-      this.#pending = null;
-    }
-    const got = receive(this.fd, buffer, held, buffer.length - held);
+    if (this.#pending !== null) held = this.#pending.copy(buffer.bytes, 0);
+    const room = buffer.length - held;
+    const most = this.#usage.readBytesMax;
+    const got = receive(this.fd, buffer, held, room < most ? room : most);
     if (got <= 0) {
-      if (got === -EAGAIN || got === -EINTR) {
-        if (held > 0) this.#pending = Buffer.from(buffer.bytes.subarray(0, held));
-        return 50;
-      }
+      if (got === -EAGAIN || got === -EINTR) return 50;
       this.#onEnd(got);
       return 200;
     }
@@ -251,29 +300,35 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
       return got;
     }
     this.#answered = true;
+    if (held > 0) this.#setPending(null);
     this.#process(buffer, 0, held + got);
-    return got + 200;
+    return got + held + 200;
   }
 
   #process(buffer: PinnedBuffer, start: number, end: number): void {
     let at = start;
     while (this.#state === HEAD) {
       const head = this.#environment.responseHead;
-      const length = head.parse(buffer.bytes, at, end, this.#headRequest);
+      const length = head.parse(buffer.bytes, at, end, this.#method);
       if (length === 0) {
         if (end - at >= limits.headBytesMax) this.#fail('malformed', -EPROTO);
-        else this.#pending = Buffer.from(buffer.bytes.subarray(at, end));
+        else if (!this.#setPending(buffer.bytes.subarray(at, end))) this.#fail('reset', -ENOBUFS);
         return;
       }
       if (length < 0) {
         this.#fail('malformed', -EPROTO);
         return;
       }
-      if (head.status === 101) {
+      if (head.status === 101 || head.tunnel) {
         this.#exchange?.onTunnel(head, buffer, at, length, end - at - length);
         return;
       }
       if (head.status < 200) {
+        if (++this.#interims > limits.interimResponsesMax) {
+          this.#environment.bounds.hit('interimResponsesMax');
+          this.#fail('malformed', -EPROTO);
+          return;
+        }
         this.#exchange?.onInterim(head, buffer, at, length);
         at += length;
         if (at === end || this.#exchange === null) return;
@@ -288,7 +343,8 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
 
   /** Forwards head and the body octets that came with it; returns where the rest starts, or −1 when nothing is left to do. */
   #onFinalHead(head: ResponseHead, buffer: PinnedBuffer, at: number, length: number, end: number): number {
-    this.#keepAlive = head.keepAlive;
+    const isSent = this.#requestComplete && this.#outbox.queuedBytes === 0;
+    this.#keepAlive = head.keepAlive && this.#mayReuse && isSent;
     this.#untilClose = head.bodyKind === 3;
     this.#scanner.start(head.bodyKind, head.contentLength);
     this.#state = BODY;
@@ -320,8 +376,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
   #finish(surplus: boolean): void {
     const exchange = this.#exchange;
     this.#leave();
-    const sent = this.#requestComplete && this.#outbox.queuedBytes === 0 && !this.#writeBroken;
-    const clean = this.#keepAlive && !surplus && sent;
+    const clean = this.#keepAlive && !surplus && !this.#writeBroken;
     if (clean && this.#state !== CLOSED) {
       this.reused = true;
       this.#state = IDLE;
@@ -347,6 +402,16 @@ export class HttpUpstream implements ReadyHandler, TimerTarget {
       return;
     }
     this.#fail(this.#state === BODY ? 'truncated' : 'reset', got === 0 ? -ECONNRESET : got);
+  }
+
+  /** Keeps a copy of the start of a head, instead of what was kept; false: it may not be held. */
+  #setPending(octets: Buffer | null): boolean {
+    if (this.#pending !== null) this.#usage.release(this.#pending.length);
+    this.#pending = null;
+    if (octets === null) return true;
+    if (!this.#usage.hold(octets.length)) return false;
+    this.#pending = Buffer.from(octets);
+    return true;
   }
 
   #fail(failure: UpstreamFailure, errno: number): void {

@@ -15,6 +15,11 @@ export class InFlight {
     this.counts[endpoint.slot] = 0;
   }
 
+  /** Whether the slot is still this endpoint's, not a successor's. */
+  owns(endpoint: Endpoint): boolean {
+    return this.#owners[endpoint.slot] === endpoint;
+  }
+
   begin(endpoint: Endpoint): void {
     const slot = endpoint.slot;
     if (slot === UNBALANCED_SLOT) return;

@@ -5,19 +5,27 @@
  *                   └──► rest copied here; the caller stops reading its source (backpressure) until flush() says drained
  *
  * Bound: a source is not read while its peer's outbox holds anything, so a queue never holds more than one read (limits.readBufferBytes)
- * and a rewritten head (limits.scratchBytes).
+ * and a rewritten head (limits.scratchBytes). All queues of a pod together are bounded by its account: what does not fit is
+ * not queued, and the connection must end (−ENOBUFS).
  */
-import { EAGAIN, EINTR } from '../engine/errno.ts';
+import { EAGAIN, EINTR, ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { send, sendBuffer } from '../engine/socket.ts';
+import type { PodUsage } from './usage.ts';
 
 export class Outbox {
   queuedBytes = 0;
+  readonly #usage: PodUsage;
   #chunks: Buffer[] = [];
   /** Octets of the first chunk already sent. */
   #sentOfFirst = 0;
 
-  /** Sends or queues all of the range. 0, or −errno when the connection is broken. Hot. */
+  /** @param usage the pod that pays for what is queued; clear() gives it back. */
+  constructor(usage: PodUsage) {
+    this.#usage = usage;
+  }
+
+  /** Sends or queues all of the range. 0, or −errno when the connection is broken, −ENOBUFS when the rest may not be queued. Hot. */
   write(fd: number, from: PinnedBuffer, offset: number, length: number): number {
     if (length === 0) return 0;
     let sent = 0;
@@ -29,27 +37,29 @@ export class Outbox {
         sent = 0;
       }
     }
-    this.#queue(from, offset + sent, length - sent);
+    return this.#queue(from, offset + sent, length - sent);
+  }
+
+  /** Queues without trying to send, for a socket that is not connected yet: 0 or −ENOBUFS. */
+  hold(from: PinnedBuffer, offset: number, length: number): number {
+    return length > 0 ? this.#queue(from, offset, length) : 0;
+  }
+
+  /** As hold(), of octets that are kept: not copied, never changed afterwards. 0 or −ENOBUFS. */
+  holdKept(octets: Buffer): number {
+    if (!this.#usage.hold(octets.length)) return -ENOBUFS;
+    this.#chunks.push(octets);
+    this.queuedBytes += octets.length;
     return 0;
   }
 
-  /** Queues without trying to send: for a socket that is not connected yet. */
-  hold(from: PinnedBuffer, offset: number, length: number): void {
-    if (length > 0) this.#queue(from, offset, length);
-  }
-
-  /** As hold(), of octets that are kept: not copied, never changed afterwards. */
-  holdKept(octets: Buffer): void {
-    if (octets.length === 0) return;
-    this.#chunks.push(octets);
-    this.queuedBytes += octets.length;
-  }
-
-  #queue(from: PinnedBuffer, offset: number, length: number): void {
+  #queue(from: PinnedBuffer, offset: number, length: number): number {
+    if (!this.#usage.hold(length)) return -ENOBUFS;
     const copy = Buffer.allocUnsafeSlow(length);
     from.bytes.copy(copy, 0, offset, offset + length);
     this.#chunks.push(copy);
     this.queuedBytes += length;
+    return 0;
   }
 
   /** Sends what is queued: 0 when drained, 1 when some is left, −errno when the connection is broken. */
@@ -60,6 +70,7 @@ export class Outbox {
       if (sent === -EAGAIN || sent === -EINTR) return 1;
       if (sent < 0) return sent;
       this.queuedBytes -= sent;
+      this.#usage.release(sent);
       this.#sentOfFirst += sent;
       if (this.#sentOfFirst === first.length) {
         this.#chunks.shift();
@@ -80,6 +91,7 @@ export class Outbox {
   clear(): void {
     this.#chunks = [];
     this.#sentOfFirst = 0;
+    this.#usage.release(this.queuedBytes);
     this.queuedBytes = 0;
   }
 }

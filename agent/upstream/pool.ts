@@ -5,6 +5,7 @@
 import { limits } from '../limits.ts';
 import type { Endpoint } from '../../mesh/cluster.ts';
 import type { UpstreamEnvironment } from './environment.ts';
+import { Http2Pool } from './http2-pool.ts';
 import type { HttpUpstream, UpstreamPoolLike } from './http-upstream.ts';
 
 interface Stack {
@@ -14,10 +15,13 @@ interface Stack {
 
 export class UpstreamPool implements UpstreamPoolLike {
   readonly #environment: UpstreamEnvironment;
+  readonly http2: Http2Pool;
   readonly #stacks: (Stack | undefined)[] = [];
+  #closed = false;
 
   constructor(environment: UpstreamEnvironment) {
     this.#environment = environment;
+    this.http2 = new Http2Pool(environment);
   }
 
   /** The most recently used idle connection, or null. Hot. */
@@ -33,6 +37,8 @@ export class UpstreamPool implements UpstreamPoolLike {
   /** Keeps a clean connection; false when a bound says to close it. Hot. */
   release(upstream: HttpUpstream): boolean {
     const endpoint = upstream.endpoint;
+    // An exchange may end after its pod, its endpoint or the pod it was connected to directly has gone; the slot may have a new owner.
+    if (this.#closed || upstream.plan.namespace.closed || !this.#environment.inFlight.owns(endpoint)) return false;
     let stack = this.#stacks[endpoint.slot];
     if (stack === undefined || stack.endpoint !== endpoint) {
       if (stack !== undefined) this.#closeAll(stack);
@@ -72,11 +78,20 @@ export class UpstreamPool implements UpstreamPoolLike {
       }
       if (!current) this.#stacks[stack.endpoint.slot] = undefined;
     }
+    this.http2.sweep(nowMs, isCurrent);
   }
 
+  /** Gives everything back; later releases are refused. */
   close(): void {
+    this.#closed = true;
+    this.closeIdle();
+  }
+
+  /** Gives the descriptors of idle connections back. */
+  closeIdle(): void {
     for (const stack of this.#stacks) if (stack !== undefined) this.#closeAll(stack);
     this.#stacks.length = 0;
+    this.http2.close();
   }
 
   #closeAll(stack: Stack): void {

@@ -8,6 +8,7 @@ import type { SourceDocument } from '../sources/yaml-document.ts';
 import { readAuthorizationPolicy } from './authorization-policy.ts';
 import { closestWord } from './did-you-mean.ts';
 import { readHttpRoute } from './http-route.ts';
+import { readMeshConfig } from './mesh-config.ts';
 import { DEFAULT_NAMESPACE, readMetadata } from './metadata.ts';
 import { LABEL_NAME, OBJECT_NAME } from './names.ts';
 import { isMapping, ObjectReader, Problems, type ReaderOptions } from './object-reader.ts';
@@ -32,6 +33,7 @@ const KINDS: Readonly<Record<string, KnownKind>> = {
   ServiceAccount: { group: '', versions: ['v1'], use: 'mesh', options: lenient },
   Pod: { group: '', versions: ['v1'], use: 'mesh', options: lenient },
   Service: { group: '', versions: ['v1'], use: 'mesh', options: lenient },
+  ConfigMap: { group: '', versions: ['v1'], use: 'mesh', options: lenient },
   EndpointSlice: { group: 'discovery.k8s.io', versions: ['v1'], use: 'ignored', options: lenient },
   Deployment: { group: 'apps', versions: ['v1'], use: 'ignored', options: lenient },
   ReplicaSet: { group: 'apps', versions: ['v1'], use: 'ignored', options: lenient },
@@ -178,6 +180,8 @@ function readKind(candidate: Candidate, reader: ObjectReader, context: ReadConte
       return readStreamRoute(candidate.kind, reader, candidate.origin);
     case 'AuthorizationPolicy':
       return readAuthorizationPolicy(reader, candidate.origin, context.rootNamespace);
+    case 'ConfigMap':
+      return readMeshConfig(reader, context.rootNamespace);
     default:
       return readBare(candidate.kind === 'Namespace' ? 'Namespace' : 'ServiceAccount', reader);
   }

@@ -62,6 +62,8 @@ export class MeshLinker {
       }
       this.#changeRoute(before, after, removals);
       this.#changePolicy(before, after, upserts, removals);
+      if (after?.kind === 'ConfigMap') upserts.push(after.settings);
+      else if (before?.kind === 'ConfigMap') removals.push(keyOf(before.settings));
     }
     for (const namespace of dirtyNamespaces) {
       for (const pod of this.#pods.get(namespace)?.values() ?? []) dirtyUids.add(pod.uid);

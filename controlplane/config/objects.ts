@@ -2,7 +2,15 @@
  * Accepted objects: what the controller keeps of a Kubernetes object once it is valid in itself. References to other
  * objects are not resolved here; the linker does that, because the other objects change on their own.
  */
-import type { AuthorizationPolicy, HttpRoute, Ip, PortProtocol, TcpRoute, TlsRoute } from '../../mesh/model.ts';
+import type {
+  AuthorizationPolicy,
+  HttpRoute,
+  Ip,
+  MeshSettings,
+  PortProtocol,
+  TcpRoute,
+  TlsRoute,
+} from '../../mesh/model.ts';
 import type { FieldPath, SourcePosition } from '../finding.ts';
 
 /** Where the fields of an object stand, for findings that come up when it is linked. */
@@ -93,6 +101,14 @@ export interface PolicyObject {
   readonly origin: ObjectOrigin;
 }
 
+/** The ConfigMap that configures the mesh; other ConfigMaps are of no consequence. */
+export interface MeshConfigObject {
+  readonly kind: 'ConfigMap';
+  readonly namespace: string;
+  readonly name: string;
+  readonly settings: MeshSettings;
+}
+
 /** Known, and of no consequence for the mesh so far. */
 export interface BareObject {
   readonly kind: 'Namespace' | 'ServiceAccount';
@@ -106,6 +122,7 @@ export type AcceptedObject =
   | HttpRouteObject
   | StreamRouteObject
   | PolicyObject
+  | MeshConfigObject
   | BareObject;
 
 /** `Kind namespace/name`, or `Kind name` for what has no namespace. */

@@ -3,7 +3,7 @@
  * before anything recursive sees it (the composer of the `yaml` library recurses, and running out of stack inside V8's
  * regular expression compiler ends the process), keys must be unique strings, aliases are counted and may not form cycles.
  */
-import { Composer, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, Parser } from 'yaml';
+import { Composer, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, Parser, Scalar } from 'yaml';
 import type { FieldPath, FindingCode, SourcePosition } from '../finding.ts';
 import { findTooDeep } from '../../mesh/yaml-nesting.ts';
 import { limits } from '../limits.ts';
@@ -12,7 +12,10 @@ import { limits } from '../limits.ts';
 export interface SourceDocument {
   /** Plain objects, arrays, strings, numbers, booleans and null. */
   readonly value: unknown;
-  /** Where a field stands: its key (`key`) or its value; the nearest enclosing field when there is no such field. */
+  /**
+   * Where a field stands: its key (`key`) or its value; the nearest enclosing field when there is no such field. A path may lead on
+   * into YAML that is the text of a block literal (`mesh: |` of a ConfigMap).
+   */
   locate(path: FieldPath, at: 'key' | 'value'): SourcePosition;
 }
 
@@ -113,7 +116,11 @@ class DocumentReader {
       } else if (isSeq(node) && typeof part === 'number' && node.items[part] !== undefined) {
         node = node.items[part];
         offset = offsetOf(node);
-      } else break;
+      } else {
+        const inside = linesInside(node, path.slice(index), at);
+        const { file, line } = this.#lines.at(offset);
+        return { file, line: line + inside };
+      }
     }
     return this.#lines.at(offset);
   }
@@ -183,6 +190,13 @@ function keyText(key: unknown): string | null {
 function offsetOf(node: unknown): number {
   const range = (node as { range?: readonly number[] | null } | null | undefined)?.range;
   return range?.[0] ?? 0;
+}
+
+/** How many lines below the `|` of a block literal a field of the YAML in its text stands; 0 when it holds no such thing. */
+function linesInside(node: unknown, path: FieldPath, at: 'key' | 'value'): number {
+  if (!isScalar(node) || node.type !== Scalar.BLOCK_LITERAL || typeof node.value !== 'string') return 0;
+  const parsed = parseYaml(node.value, '');
+  return parsed.ok ? (parsed.documents[0]?.locate(path, at).line ?? 0) : 0;
 }
 
 /** An omitted value (`key:`) has no text of its own to point at. */

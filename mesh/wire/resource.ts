@@ -8,8 +8,9 @@
  *   type.googleapis.com/weir.mesh.v1.TlsRoute              namespace/name          TlsRoute
  *   type.googleapis.com/weir.mesh.v1.TcpRoute              namespace/name          TcpRoute
  *   type.googleapis.com/weir.mesh.v1.AuthorizationPolicy   namespace/name          AuthorizationPolicy
+ *   type.googleapis.com/weir.mesh.v1.MeshSettings          namespace/name          MeshSettings
  *
- * Routes and policies with fields this version does not know are refused (an unknown condition that is dropped would make
+ * Routes, policies and settings with fields this version does not know are refused (an unknown condition that is dropped would make
  * them match more than they say); unknown fields of Istio's messages are skipped, as protobuf does.
  */
 import { keyOf, type MeshKind, type MeshResource, type ResourceKey } from '../model.ts';
@@ -17,7 +18,8 @@ import { encodeService, encodeWorkload, modelServiceKey, readAddress, wireServic
 import { encodeAuthorizationPolicy, readAuthorizationPolicy } from './authorization-policy.ts';
 import { WireCheck, type WireMessage, type WireProblem } from './check.ts';
 import { encodeHttpRoute, readHttpRoute } from './http-route.ts';
-import { authorizationPolicyType, httpRouteType, tcpRouteType, tlsRouteType } from './schema-root.ts';
+import { encodeMeshSettings, readMeshSettings } from './mesh-settings.ts';
+import { authorizationPolicyType, httpRouteType, meshSettingsType, tcpRouteType, tlsRouteType } from './schema-root.ts';
 import { encodeTcpRoute, encodeTlsRoute, readTcpRoute, readTlsRoute } from './stream-route.ts';
 
 /** Raised when decoding of the same bytes yields more than before: agents then ask for everything again. */
@@ -28,14 +30,19 @@ export const HTTP_ROUTE_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.HttpRoute';
 export const TLS_ROUTE_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.TlsRoute';
 export const TCP_ROUTE_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.TcpRoute';
 export const AUTHORIZATION_POLICY_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.AuthorizationPolicy';
+export const MESH_SETTINGS_TYPE_URL = 'type.googleapis.com/weir.mesh.v1.MeshSettings';
 
-/** Everything an agent subscribes to, in the order in which additions are safe: nothing is open before its policy. */
+/**
+ * Everything an agent subscribes to, in the order in which additions are safe: nothing is open before its policy. Settings come
+ * last, because they may say that less is looked at.
+ */
 export const TYPE_URLS = [
   AUTHORIZATION_POLICY_TYPE_URL,
   ADDRESS_TYPE_URL,
   HTTP_ROUTE_TYPE_URL,
   TLS_ROUTE_TYPE_URL,
   TCP_ROUTE_TYPE_URL,
+  MESH_SETTINGS_TYPE_URL,
 ] as const;
 
 /** Octets of one encoded resource; a larger one is refused by both ends. */
@@ -55,6 +62,8 @@ export function typeUrlOf(kind: MeshKind): string {
       return TCP_ROUTE_TYPE_URL;
     case 'authorizationPolicy':
       return AUTHORIZATION_POLICY_TYPE_URL;
+    case 'meshSettings':
+      return MESH_SETTINGS_TYPE_URL;
   }
 }
 
@@ -79,6 +88,8 @@ export function keyFromWireName(typeUrl: string, name: string): ResourceKey | nu
       return { kind: 'tcpRoute', key: name };
     case AUTHORIZATION_POLICY_TYPE_URL:
       return { kind: 'authorizationPolicy', key: name };
+    case MESH_SETTINGS_TYPE_URL:
+      return { kind: 'meshSettings', key: name };
     default:
       return null;
   }
@@ -99,6 +110,8 @@ export function encodeResource(resource: MeshResource): Uint8Array {
       return encodeTcpRoute(resource);
     case 'authorizationPolicy':
       return encodeAuthorizationPolicy(resource);
+    case 'meshSettings':
+      return encodeMeshSettings(resource);
   }
 }
 
@@ -141,6 +154,8 @@ function readResource(typeUrl: string, bytes: Uint8Array, check: WireCheck): Mes
       return readTcpRoute(decodeWhole(tcpRouteType, bytes, check), check);
     case AUTHORIZATION_POLICY_TYPE_URL:
       return readAuthorizationPolicy(decodeWhole(authorizationPolicyType, bytes, check), check);
+    case MESH_SETTINGS_TYPE_URL:
+      return readMeshSettings(decodeWhole(meshSettingsType, bytes, check), check);
     default:
       return null;
   }

@@ -19,6 +19,8 @@ export const tlsRouteType = root.lookupType('weir.mesh.v1.TlsRoute');
 export const tcpRouteType = root.lookupType('weir.mesh.v1.TcpRoute');
 /** weir.mesh.v1.AuthorizationPolicy. */
 export const authorizationPolicyType = root.lookupType('weir.mesh.v1.AuthorizationPolicy');
+/** weir.mesh.v1.MeshSettings. */
+export const meshSettingsType = root.lookupType('weir.mesh.v1.MeshSettings');
 /** weir.mesh.v1.RejectedResource: the detail of a NACK. */
 export const rejectedResourceType = root.lookupType('weir.mesh.v1.RejectedResource');
 /** envoy.service.discovery.v3.DeltaDiscoveryRequest. */

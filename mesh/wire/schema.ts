@@ -248,6 +248,15 @@ export const schema: unknown = {
                     notPaths: { rule: 'repeated', type: 'string', id: 8 },
                   },
                 },
+                MeshSettings: {
+                  fields: {
+                    namespace: { type: 'string', id: 1 },
+                    name: { type: 'string', id: 2 },
+                    metrics: { type: 'bool', id: 3 },
+                    accessLog: { type: 'bool', id: 4 },
+                    bypass: { type: 'bool', id: 5 },
+                  },
+                },
                 RejectedResource: { fields: { name: { type: 'string', id: 1 }, error: { type: 'string', id: 2 } } },
               },
             },

@@ -7,6 +7,15 @@ export const LOAD_CORE = 1;
 
 const started: ChildProcess[] = [];
 
+/**
+ * A command that runs only when nobody else on its core wants to: SCHED_IDLE (sched(7)), and a session of its own with the least
+ * weight, because where CONFIG_SCHED_AUTOGROUP is on, sessions share a core before processes do. The process id stays.
+ */
+export function lowPriority(command: readonly string[]): readonly string[] {
+  const script = '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec chrt --idle 0 "$@"';
+  return ['setsid', '-w', 'sh', '-c', script, 'sh', ...command];
+}
+
 /** Runs a program to its end; resolves to its standard output, rejects with its error output. */
 export function run(command: readonly string[], timeoutMs = 60_000): Promise<string> {
   const [program = '', ...args] = command;

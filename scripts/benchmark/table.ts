@@ -1,43 +1,58 @@
 /** Prints results for people. */
-import type { ItemResult, Ratio } from './measure.ts';
+import type { ItemResult, Verdict } from './result.ts';
 
-const HEADINGS = ['', 'CPU', 'user', 'sys', 'beside', 'req/s', 'p50 ms', 'p99 ms'];
-
-/** One item as text: a row per contestant, then the ratios, then what went wrong. */
+/** One item as text: its table, what is held against limits, what went wrong. */
 export function formatItem(result: ItemResult): string {
-  const rows = result.figures.map((each) => [
-    each.contestant,
-    figure(each.cpu),
-    figure(each.user),
-    figure(each.system),
-    each.contestant === 'weir' ? figure(each.control) : '-',
-    each.requestsPerSecond.toFixed(0),
-    each.p50Ms.toFixed(2),
-    each.p99Ms.toFixed(2),
-  ]);
-  const lines = [`${result.item}: ${result.title}  (CPU in ${result.unit})`, ...aligned([HEADINGS, ...rows])];
-  for (const ratio of result.ratios) lines.push(`  ${formatRatio(ratio)}`);
+  const lines = [`${result.item}: ${result.title}`, ...aligned(result.table)];
+  for (const note of result.notes) lines.push(`  ${note}`);
+  for (const verdict of result.verdicts) lines.push(`  ${formatVerdict(verdict)}`);
   for (const problem of result.problems) lines.push(`  FAIL ${problem}`);
   return `${lines.join('\n')}\n`;
 }
 
-function formatRatio(ratio: Ratio): string {
-  const range = `${ratio.lowest.toFixed(2)}–${ratio.highest.toFixed(2)}`;
-  const goal =
-    ratio.budget === null ? '' : `, goal ≤ ${ratio.budget.toFixed(1)}${ratio.median <= ratio.budget ? ' (met)' : ''}`;
-  return `CPU weir / ${ratio.peer} = ${ratio.median.toFixed(2)}  (rounds ${range}${goal})`;
+function formatVerdict(verdict: Verdict): string {
+  const sign = verdict.sense === 'at most' ? '≤' : '≥';
+  const bounds = [
+    ...(verdict.limit === null ? [] : [`limit ${sign} ${amount(verdict.limit, verdict.unit)}`]),
+    ...(verdict.goal === null ? [] : [`goal ${sign} ${amount(verdict.goal, verdict.unit)}`]),
+  ];
+  const outcome = verdict.verdict === 'shown' ? '' : `  ${verdict.verdict}`;
+  return `${verdict.figure} = ${amount(verdict.value, verdict.unit)}  (${bounds.join(', ') || 'no limit'})${outcome}`;
 }
 
-function figure(value: number): string {
-  return value.toFixed(value < 100 ? 2 : 0);
+/** Every figure of all items that has a limit or a goal. */
+export function formatSummary(verdicts: readonly Verdict[]): string {
+  const rows = verdicts.map((each) => {
+    const sign = each.sense === 'at most' ? '≤' : '≥';
+    const bound = (value: number | null) => (value === null ? '-' : `${sign} ${amount(value, each.unit)}`);
+    return [
+      each.item,
+      each.figure,
+      amount(each.value, each.unit),
+      bound(each.limit),
+      bound(each.goal),
+      each.verdict === 'shown' ? '-' : each.verdict,
+    ];
+  });
+  return `${aligned([['item', 'figure', 'value', 'limit', 'goal', ''], ...rows], 2).join('\n')}\n`;
 }
 
-function aligned(rows: readonly (readonly string[])[]): string[] {
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join('  ')
-      .replace(/^/, '  '),
+function amount(value: number, unit: string): string {
+  return unit === '' ? figure(value) : `${figure(value)} ${unit}`;
+}
+
+/** Two decimals, none from 100. */
+export function figure(value: number): string {
+  return value.toFixed(Math.abs(value) < 100 ? 2 : 0);
+}
+
+/** Columns; the first `leftAligned` of them hold words. */
+function aligned(rows: readonly (readonly string[])[], leftAligned = 1): string[] {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
   );
+  const cell = (text: string, column: number): string =>
+    column < leftAligned ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0);
+  return rows.map((row) => `  ${row.map(cell).join('  ')}`.trimEnd());
 }

@@ -1,5 +1,9 @@
-/** Seeds, mutations and reporting of the HTTP/1.1 fuzzers. Deterministic: FUZZ_SEED (default 1) and FUZZ_RUNS decide all. */
+/**
+ * Seeds, mutations and reporting of the fuzzers over octets (HTTP/1.1 and others). Deterministic: FUZZ_SEED (default 1) and
+ * FUZZ_RUNS decide all; each run has its own random numbers, so that one can be repeated alone.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
+import { keepFailure, keepsFailures, minimise } from './kept-failures.ts';
 
 /** Integers in [0, below), from a 32-bit state (mulberry32). */
 export interface Random {
@@ -131,17 +135,33 @@ export async function fuzz(
   const seeds = corpus(name);
   const seed = wholeNumber('FUZZ_SEED', 1);
   const runs = wholeNumber('FUZZ_RUNS', runsByDefault);
-  const rng = random(seed);
   for (let run = -seeds.length; run < runs; run++) {
-    const text = run < 0 ? (seeds[run + seeds.length] as { text: string }).text : mutate(rng, seeds);
+    const runSeed = Math.imul(seed, 0x9e3779b1) + run;
+    const text = run < 0 ? (seeds[run + seeds.length] as { text: string }).text : mutate(random(runSeed), seeds);
     try {
-      await check(text, rng);
+      await check(text, random(~runSeed));
     } catch (cause) {
-      const octets = Buffer.from(text, 'latin1').toString('base64');
-      const keep = `echo ${octets} | base64 -d > test/fuzz/corpus/${name}/NAME.http`;
-      throw new Error(`FUZZ_SEED=${seed}, run ${run}: ${JSON.stringify(text)}\nkeep it: ${keep}`, { cause });
+      const what = `FUZZ_SEED=${seed}, run ${run}: ${JSON.stringify(text)}`;
+      throw new Error(`${what}\n${await kept(name, text, (shorter) => check(shorter, random(~runSeed)))}`, { cause });
     }
   }
+}
+
+/** Keeps what failed, made small, or says how to. */
+async function kept(name: string, text: string, check: (text: string) => void | Promise<void>): Promise<string> {
+  if (!keepsFailures) {
+    const octets = Buffer.from(text, 'latin1').toString('base64');
+    return `keep it: echo ${octets} | base64 -d > test/fuzz/corpus/${name}/NAME`;
+  }
+  const small = await minimise(text, async (shorter) => {
+    try {
+      await check(shorter);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  return `minimised: ${JSON.stringify(small)}\nkept: ${keepFailure(name, Buffer.from(small, 'latin1'))}`;
 }
 
 /** Up to four places to split a text at, in order. */

@@ -11,6 +11,7 @@ import { NetworkNamespace } from '../../agent/engine/netns.ts';
 import { connectTo, openListener, openStream } from '../../agent/engine/socket.ts';
 import { PodRules } from '../../agent/capture/apply.ts';
 import { FrameDecoder, encodeFrame } from '../../agent/ipc/frame.ts';
+import type { Caps } from '../../agent/ipc/caps.ts';
 import type { AccessLogMode, EnrolledPod, FromWorker, ToWorker, WorkerStats } from '../../agent/ipc/messages.ts';
 import { limits } from '../../agent/limits.ts';
 import type {
@@ -52,11 +53,12 @@ export class WorkerLab {
   #sequence = 0;
   #nextIndex = 1;
 
-  static async start(accessLog: AccessLogMode = 'all', cpu: number | null = null): Promise<WorkerLab> {
+  /** @param caps what pods may use; left out: the defaults. */
+  static async start(accessLog: AccessLogMode = 'all', cpu: number | null = null, caps?: Caps): Promise<WorkerLab> {
     const lab = new WorkerLab();
     sh(`ip link set lo up; ip link add br0 type bridge; ip addr add 10.77.0.1/24 dev br0
       ip -6 addr add fd00:77::1/64 dev br0 nodad; ip link set br0 up; sysctl -qw net.ipv4.ip_forward=1`);
-    await lab.startWorker(accessLog, cpu);
+    await lab.startWorker(accessLog, cpu, caps);
     return lab;
   }
 
@@ -64,7 +66,7 @@ export class WorkerLab {
     return this.#worker?.pid ?? 0;
   }
 
-  async startWorker(accessLog: AccessLogMode = 'all', cpu: number | null = null): Promise<void> {
+  async startWorker(accessLog: AccessLogMode = 'all', cpu: number | null = null, caps?: Caps): Promise<void> {
     const here = new URL('../../', import.meta.url).pathname;
     const path = here.endsWith('/dist/') ? `${here}agent/worker.js` : `${here}dist/agent/worker.js`;
     const command = cpu === null ? process.execPath : 'taskset';
@@ -83,7 +85,8 @@ export class WorkerLab {
       for (const line of chunk.toString().split('\n')) if (line !== '') this.accessLines.push(line);
     });
     await this.wait((message) => message.type === 'ready');
-    this.send({ type: 'hello', worker: 0, node: NODE, trustDomain: 'cluster.local', accessLog, logLevel: 'info' });
+    const hello = { type: 'hello', worker: 0, node: NODE, trustDomain: 'cluster.local', logLevel: 'info' } as const;
+    this.send({ ...hello, accessLog, ...(caps === undefined ? {} : { caps }) });
   }
 
   send(message: ToWorker): void {

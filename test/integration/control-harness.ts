@@ -54,7 +54,15 @@ export class TestAgent {
 
   /** `kind key` of every resource, sorted. */
   names(): string[] {
-    const kinds = ['workload', 'service', 'httpRoute', 'tlsRoute', 'tcpRoute', 'authorizationPolicy'] as const;
+    const kinds = [
+      'workload',
+      'service',
+      'httpRoute',
+      'tlsRoute',
+      'tcpRoute',
+      'authorizationPolicy',
+      'meshSettings',
+    ] as const;
     return kinds
       .flatMap((kind) => this.mesh.list(kind))
       .map((resource) => `${resource.kind} ${resource.namespace}/${resource.name}`)

@@ -8,6 +8,7 @@ import * as libc from '../../agent/engine/libc.ts';
 import { allocatePinned } from '../../agent/engine/memory.ts';
 import { READABLE, Reactor } from '../../agent/engine/reactor.ts';
 import * as socket from '../../agent/engine/socket.ts';
+import { Timer } from '../../agent/engine/timer-wheel.ts';
 import { handler, ok } from './engine-loopback.ts';
 
 const F_DUPFD_CLOEXEC = 1030;
@@ -251,4 +252,85 @@ test('an expensive event is paid back while others work, and forgiven at a quant
   world.reactor.turn(0);
   assert.equal(calls, 3, 'no debt is left after a rest');
   world.close();
+});
+
+test('work billed outside a tenant’s events is a debt: others are served meanwhile, and the debt has a bound', () => {
+  const world = new World([
+    { sockets: 10, cost: QUANTUM },
+    { sockets: 10, cost: QUANTUM },
+  ]);
+  world.reactor.turn(0);
+  const [, , before] = world.served;
+  world.reactor.bill(2, 10 * QUANTUM, world.reactor.readClock());
+  for (let turn = 0; turn < 9; turn++) world.reactor.turn(0);
+  assert.equal(world.served[2], before, 'it owes ten quanta');
+  for (let turn = 0; turn < 5; turn++) world.reactor.turn(0);
+  assert.ok((world.served[2] ?? 0) > (before ?? 0));
+
+  const owed = world.served[2] ?? 0;
+  world.reactor.bill(2, 1e9, world.reactor.readClock());
+  for (let turn = 0; turn < limits.debtQuantaMax + 2; turn++) world.reactor.turn(0);
+  assert.ok((world.served[2] ?? 0) > owed, 'forgiven beyond debtQuantaMax');
+  world.close();
+});
+
+test('what a handler charges while it runs counts like the cost it returns', () => {
+  const world = new World([{ sockets: 10, cost: QUANTUM }]);
+  const [readEnd, writeEnd] = pipe();
+  writeSync(writeEnd, 'x');
+  let calls = 0;
+  const onReady = (): number => {
+    calls++;
+    world.reactor.charge(4 * QUANTUM);
+    return 1;
+  };
+  ok(world.reactor.add(readEnd, READABLE, handler(2, onReady)));
+  for (let turn = 0; turn < 50; turn++) world.reactor.turn(0);
+  assert.ok(calls >= 9 && calls <= 14, `served ${calls} times in 50 rounds at four quanta each`);
+  world.close();
+});
+
+test('a timer is metered and charged to the tenant of its target', () => {
+  let nowMs = 0;
+  const reactor = new Reactor(() => nowMs, QUANTUM);
+  const target = {
+    tenant: 3,
+    onTimer: () => {
+      nowMs += 7;
+    },
+  };
+  reactor.timers.arm(new Timer(target), 4);
+  nowMs = 100;
+  reactor.turn(0);
+  assert.equal(reactor.cpuMs(3), 7);
+  assert.equal(reactor.turnMs, 7);
+  reactor.close();
+});
+
+test('timers that fall due in bulk fire a few per turn, and sockets are served in between', () => {
+  let nowMs = 0;
+  const reactor = new Reactor(() => nowMs, QUANTUM);
+  let fired = 0;
+  const target = { tenant: 1, onTimer: () => fired++ };
+  for (let index = 0; index < limits.timersPerTurn * 3; index++) reactor.timers.arm(new Timer(target), 4);
+  const [readEnd, writeEnd] = pipe();
+  writeSync(writeEnd, 'x');
+  const firedBefore: number[] = [];
+  ok(
+    reactor.add(
+      readEnd,
+      READABLE,
+      handler(2, () => {
+        firedBefore.push(fired);
+        return 1;
+      }),
+    ),
+  );
+  nowMs = 100;
+  for (let turn = 0; turn < 4; turn++) reactor.turn(1_000);
+  assert.deepEqual(
+    firedBefore,
+    [0, 1, 2, 3].map((turns) => turns * limits.timersPerTurn),
+  );
+  reactor.close();
 });

@@ -18,7 +18,7 @@ const mesh = new Mesh(
   locateTools(process.env['PATH'] ?? ''),
   paths,
   nodes,
-  { workers: 1, accessLog: 'off', logLevel: 'info' },
+  { workers: 1, accessLog: 'off', logLevel: 'info', drainDeadlineMs: null },
   () => undefined,
 );
 const soon = (ms = 300): { deadlineMs: number; signal: AbortSignal } => ({

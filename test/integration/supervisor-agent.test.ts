@@ -39,15 +39,16 @@ test('an agent without controller and snapshot serves its API but is not ready, 
   for (const { pid } of status.workers) assert.equal(isAlive(pid), false);
 });
 
-test('a second agent on the same run dir is refused with the remedy, and the first goes on', async (t) => {
+test('an agent of another node on the same run dir is refused with the remedy, and the first goes on', async (t) => {
   const lab = place(t);
   lab.agent('node-1');
-  const before = await lab.until('node-1', ({ workers }) => workers.every(({ state }) => state === 'serving'));
-  const second = lab.agent('node-1');
+  const before = await lab.until('node-1', ({ ready, workers }) => !ready && workers.length === 2);
+  await waitUntil(() => existsSync(lab.cniSocketOf('node-1')));
+  const second = lab.agent('node-1', '--node', 'node-2');
   assert.equal(await second.ended.then(({ code }) => code), 1);
   assert.match(
     second.err,
-    /another agent already serves .*agent\.sock; stop it first, or give this one its own --run-dir/,
+    /another agent already serves .*agent\.sock and cannot be replaced now: this agent serves node node-1, not node-2; stop it first, or give this one its own --run-dir/,
   );
   assert.equal((await lab.status('node-1')).pid, before.pid);
 });

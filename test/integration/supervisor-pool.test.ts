@@ -63,7 +63,7 @@ function lab(t: TestContext, script: Script, count = 1, pollMs = 60_000): Lab {
     log,
   );
   t.after(async () => {
-    await pool.drain(2_000);
+    await pool.drain(2_000, false);
     if (before === undefined) delete process.env['WEIR_TEST_SCRIPT'];
     else process.env['WEIR_TEST_SCRIPT'] = before;
     rmSync(folder, { recursive: true });
@@ -114,7 +114,7 @@ test('two workers start, take the mesh and a pod, answer queries, write access l
   assert.deepEqual(await pool.connections(), { connections: [], truncated: false });
   await waitUntil(() => accessLog() === '{"hello":true}\n{"hello":true}\n');
   const pids = pool.summaries().map(({ pid }) => pid);
-  await pool.drain(5_000);
+  await pool.drain(5_000, false);
   for (const pid of pids) assert.throws(() => process.kill(pid, 0), /ESRCH/);
   assert.deepEqual(log.deaths(), []);
 });
@@ -191,9 +191,9 @@ test('a worker that cannot be started at all is retried, not fatal', async (t) =
   const started = pool.start();
   await waitUntil(() => log.deaths().length >= 2);
   assert.notEqual(pool.summaries()[0]?.state, 'serving');
-  await pool.drain(1_000);
+  await pool.drain(1_000, false);
   await started;
   const deaths = log.deaths().length;
-  await pool.drain(1_000);
+  await pool.drain(1_000, false);
   assert.equal(log.deaths().length, deaths, 'nothing restarts after a drain');
 });

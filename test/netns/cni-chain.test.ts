@@ -57,6 +57,7 @@ function makeEnrolment(): Enrolment {
         listeners.delete(index);
         return Promise.resolve();
       },
+      inCharge: () => true,
       readiness: () => done,
       podRules: new PodRules(),
       probeRules: new ProbeRules(hostNetns, 'chain'),

@@ -338,6 +338,16 @@ describe('bounds', () => {
     await serve(answering(OK));
   });
 
+  test('a client that has said all it will, and whose endpoint never answers, is let go after the half-close timeout', async () => {
+    await serve((socket) => socket.resume());
+    const socket = lab.dial('a', VIP, 80);
+    socket.end(request('/'));
+    socket.resume();
+    await endOf(socket);
+    assert.equal((await lab.stats()).bounds['halfCloseTimeoutMs'], 2);
+    await serve(answering(OK));
+  });
+
   test('connections to the verification address count towards the pod’s bound', async () => {
     const sockets = Array.from({ length: 20 }, () => lab.dial('a', VERIFY_ADDRESS_V4, VERIFY_PORT));
     let closed = 0;
@@ -356,7 +366,7 @@ describe('bounds', () => {
 test('a drain lets an answer that is queued for a slow client out whole', async () => {
   await freshWorker();
   const { socket, size } = await queuedAnswer(30_000);
-  lab.send({ type: 'drain', deadlineMs: 5_000 });
+  lab.send({ type: 'drain', deadlineMs: 5_000, successor: false });
   await pause(100);
   assert.equal(await readToEnd(socket), size);
 });

@@ -197,21 +197,13 @@ for (const octets of ['P', 'PRI * HTTP', '\r\n', '\x16\x03']) {
   });
 }
 
-test('undeclared: an HTTP/2 preface in pieces arrives whole', async () => {
-  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0';
-  let text = '';
-  handlers['b'] = (socket) => {
-    socket.on('data', (chunk: Buffer) => {
-      text += chunk.toString('latin1');
-      if (text.length >= preface.length) socket.write('settings');
-    });
-  };
+test('undeclared: an HTTP/2 preface in pieces is HTTP/2', async () => {
   const socket = lab.dial('a', AUTO, 443);
   socket.setNoDelay(true);
-  socket.write(preface.slice(0, 3));
+  socket.write('PRI');
   await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(await converse(socket, preface.slice(3)), 'settings');
-  assert.equal(text, preface);
+  const settings = await converse(socket, ' * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', /^.{9}/s);
+  assert.equal(settings.charCodeAt(3), 4, 'a SETTINGS frame');
 });
 
 function backend(name: string, weight = 1, valid = true): TlsRoute['backends'][number] {
@@ -312,7 +304,7 @@ test('a connection that waits for its first octets goes on during a drain, for o
   const before = await active();
   const silent = lab.dial('a', AUTO, 443);
   await until(async () => (await active()) === before + 1);
-  lab.send({ type: 'drain', deadlineMs: 20_000 });
+  lab.send({ type: 'drain', deadlineMs: 20_000, successor: false });
   await until(async () => (await converse(lab.dial('a', AUTO, 443), 'x')) === '');
   const answer = await converse(silent, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', /ok$/);
   assert.match(answer, /^HTTP\/1.1 200 OK\r\n/);

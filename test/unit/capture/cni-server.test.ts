@@ -1,6 +1,6 @@
 /** The CNI socket: who may use it, what it answers, and what it does not accept. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, linkSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -119,11 +119,45 @@ describe('CNI socket', () => {
     const second = new CniServer(node.make(), path);
     await assert.rejects(second.listen(), /another agent serves this socket/);
     const stale = join(folder, 'stale.sock');
-    writeFileSync(stale, '');
+    linkSync(path, stale);
+    await server.close();
     const third = new CniServer(node.make(), stale);
     await third.listen();
     assert.equal(statSync(stale).mode & 0o777, 0o600);
     await third.close();
     assert.equal(existsSync(stale), false);
+  });
+
+  test('taken over: requests wait for the successor to be ready, those of the old one are answered by it', async () => {
+    node.request('a', '10.0.0.1');
+    let identify = (): void => undefined;
+    const known = new Promise<void>((resolve) => {
+      identify = resolve;
+    });
+    const { identity } = node;
+    node.identity = async (pod) => {
+      await known;
+      return identity(pod);
+    };
+    const inWork = ask('/add', ADD);
+    const next = new FakeNode();
+    const enrolment = next.make();
+    const successor = new CniServer(enrolment, path);
+    await successor.listenInstead();
+    let answered = false;
+    const waiting = ask('/status', {}).finally(() => {
+      answered = true;
+    });
+    const closed = server.close();
+    identify();
+    assert.deepEqual(await inWork, { status: 200, body: { outcome: 'enrolled' } });
+    await closed;
+    assert.equal(answered, false);
+    await enrolment.start();
+    successor.release();
+    assert.equal((await waiting).status, 200);
+    assert.equal((await ask('/status', {})).status, 200, 'the name is still there after the old server closed');
+    await successor.close();
+    next.close();
   });
 });

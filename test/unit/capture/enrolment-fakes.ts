@@ -24,6 +24,7 @@ export class FakeNode {
   /** Indices that listen, to their netns path. */
   readonly listening = new Map<number, string>();
   readonly probed = new Set<string>();
+  inCharge = true;
   readonly annotations = new Map<string, Record<string, string>>();
   identity: (pod: PodReference) => Promise<Result<PodIdentity>> = (pod) =>
     Promise.resolve(
@@ -62,6 +63,7 @@ export class FakeNode {
         this.listening.delete(index);
         return Promise.resolve();
       },
+      inCharge: () => this.inCharge,
       readiness: () => done,
       podRules: {
         inode: (path) => {

@@ -1,6 +1,9 @@
 /** Golden texts of the capture plan, and what is done about what is there already. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { changeSets, createSets, entryText, rewriteSets } from '../../../agent/capture/bypass-set.ts';
+import { killFilter, parseFlows } from '../../../agent/capture/bypassed-flows.ts';
+import { missingRules } from '../../../agent/capture/verify-rules.ts';
 import { type Exclusions, parseExclusions } from '../../../agent/capture/exclusions.ts';
 import {
   captureRestore,
@@ -54,6 +57,27 @@ COMMIT
 -A WEIR_INBOUND -p tcp -m comment --comment "weir: inbound to the agent" -j REDIRECT --to-ports 15006
 -I OUTPUT 1 -p tcp -m comment --comment "weir: capture" -j WEIR_OUTBOUND
 -I PREROUTING 1 -p tcp -m comment --comment "weir: capture" -j WEIR_INBOUND
+COMMIT
+`;
+
+/** What the form `bypass` has beside the plain one: two chains of filter, and two rules before each redirection. */
+const GOLDEN_BYPASS_V4 = `*filter
+:WEIR_GUARD - [0:0]
+:WEIR_BYPASS_OUT - [0:0]
+:WEIR_BYPASS_IN - [0:0]
+-A WEIR_GUARD -p tcp -m tcp --dport 15001 -m conntrack ! --ctstate DNAT -m comment --comment "weir: outbound port is not for dialling" -j REJECT --reject-with tcp-reset
+-A WEIR_GUARD -p tcp -m tcp --dport 15006 -m conntrack ! --ctstate DNAT -m comment --comment "weir: inbound port is not for dialling" -j REJECT --reject-with tcp-reset
+-A WEIR_BYPASS_OUT -p tcp -m tcp --tcp-flags RST RST -m comment --comment "weir: resets pass" -j RETURN
+-A WEIR_BYPASS_OUT -p tcp -m conntrack --ctdir ORIGINAL -m set --match-set WEIR-BYPASS4 dst,dst -m comment --comment "weir: may still bypass" -j RETURN
+-A WEIR_BYPASS_OUT -p tcp -m conntrack --ctdir REPLY -m set --match-set WEIR-BYPASS4 src,src -m comment --comment "weir: may still bypass" -j RETURN
+-A WEIR_BYPASS_OUT -p tcp -m comment --comment "weir: may not bypass any more" -j REJECT --reject-with tcp-reset
+-A WEIR_BYPASS_IN -p tcp -m tcp --tcp-flags RST RST -m comment --comment "weir: resets pass" -j RETURN
+-A WEIR_BYPASS_IN -p tcp -m conntrack --ctdir ORIGINAL -m set --match-set WEIR-BYPASS4 dst,dst -m comment --comment "weir: may still bypass" -j RETURN
+-A WEIR_BYPASS_IN -p tcp -m conntrack --ctdir REPLY -m set --match-set WEIR-BYPASS4 src,src -m comment --comment "weir: may still bypass" -j RETURN
+-A WEIR_BYPASS_IN -p tcp -m comment --comment "weir: may not bypass any more" -j REJECT --reject-with tcp-reset
+-I INPUT 1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "weir: capture" -j WEIR_GUARD
+-I OUTPUT 1 -p tcp -m connmark --mark 0x222/0xfff -m comment --comment "weir: capture" -j WEIR_BYPASS_OUT
+-I INPUT 1 -p tcp -m connmark --mark 0x222/0xfff -m comment --comment "weir: capture" -j WEIR_BYPASS_IN
 COMMIT
 `;
 
@@ -159,5 +183,102 @@ describe('capture plan', () => {
     assert.deepEqual(text.match(/^\*.*/gm), ['*nat', '*filter', '*mangle', '*raw']);
     assert.equal(text.match(/^-X WEIR_/gm)?.length, 6);
     assert.equal(text.match(/^-D /gm)?.length, 6);
+  });
+});
+
+describe('the form bypass', () => {
+  const plain = planCapture(4, exclusions());
+  const bypass = planCapture(4, exclusions(), 'bypass');
+
+  test('golden: the filter table', () => {
+    assert.ok(captureRestore(bypass, '').includes(GOLDEN_BYPASS_V4), captureRestore(bypass, ''));
+  });
+
+  test('in nat it differs from the plain form by two rules before each redirection', () => {
+    const nat = (plan: typeof plain, name: string): readonly string[] =>
+      plan.chains.find((chain) => chain.name === name)?.rules ?? [];
+    for (const name of ['WEIR_OUTBOUND', 'WEIR_INBOUND']) {
+      const rules = nat(plain, name);
+      assert.deepEqual(nat(bypass, name), [
+        ...rules.slice(0, -1),
+        '-p tcp -m set --match-set WEIR-BYPASS4 dst,dst -m comment --comment "weir: may bypass" -j CONNMARK --set-xmark 0x222/0xfff',
+        '-p tcp -m connmark --mark 0x222/0xfff -m comment --comment "weir: bypasses the agent" -j RETURN',
+        ...rules.slice(-1),
+      ]);
+    }
+  });
+
+  test('each form is missed where the other one stands, and each can be put in the other’s place', () => {
+    const saved = (plan: typeof plain): string => captureRestore(plan, '').replaceAll(/^-I (\S+) 1 /gm, '-A $1 ');
+    const declared = (text: string): string =>
+      text
+        .replace('*raw', '*raw\n:OUTPUT ACCEPT [0:0]')
+        .replace('*mangle', '*mangle\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]')
+        .replace('*filter', '*filter\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]')
+        .replace('*nat', '*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]');
+    assert.deepEqual(missingRules(bypass, declared(saved(bypass))), []);
+    assert.deepEqual(missingRules(plain, declared(saved(plain))), []);
+    assert.match(
+      missingRules(plain, declared(saved(bypass))).join(),
+      /WEIR_OUTBOUND: rule that is not weir's: .*WEIR-BYPASS4/,
+    );
+    assert.match(missingRules(bypass, declared(saved(plain))).join(), /filter WEIR_BYPASS_OUT: the chain is missing/);
+    const back = captureRestore(plain, saved(bypass));
+    assert.match(back, /-D OUTPUT .*-j WEIR_BYPASS_OUT\n[^]*-X WEIR_BYPASS_OUT\n-X WEIR_BYPASS_IN\nCOMMIT/);
+    assert.match(captureTeardown(saved(bypass)) ?? '', /-X WEIR_BYPASS_OUT\n-X WEIR_BYPASS_IN\n/);
+  });
+});
+
+describe('sets', () => {
+  const entries = [
+    { ip: '10.96.0.1', port: 80 },
+    { ip: 'fd00::1', port: 443 },
+  ].map(entryText);
+
+  test('are made, changed and replaced, each family in its own', () => {
+    assert.equal(
+      createSets([4, 6]),
+      'create WEIR-BYPASS4 hash:ip,port family inet maxelem 65536\ncreate WEIR-BYPASS6 hash:ip,port family inet6 maxelem 65536\n',
+    );
+    assert.equal(
+      changeSets([4, 6], entries, ['10.96.0.2,tcp:81']),
+      'del WEIR-BYPASS4 10.96.0.1,tcp:80\ndel WEIR-BYPASS6 fd00::1,tcp:443\nadd WEIR-BYPASS4 10.96.0.2,tcp:81\n',
+    );
+    assert.equal(changeSets([4], entries, []), 'del WEIR-BYPASS4 10.96.0.1,tcp:80\n');
+    assert.equal(
+      rewriteSets([4], entries),
+      'create WEIR-BYPASS4-NEXT hash:ip,port family inet maxelem 65536\nflush WEIR-BYPASS4-NEXT\n' +
+        'add WEIR-BYPASS4-NEXT 10.96.0.1,tcp:80\nswap WEIR-BYPASS4-NEXT WEIR-BYPASS4\ndestroy WEIR-BYPASS4-NEXT\n',
+    );
+  });
+});
+
+describe('live connections that bypass the agent', () => {
+  // As Linux 6.18 writes them; the last is a captured one.
+  const TABLE = [
+    'ipv4     2 tcp      6 431999 ESTABLISHED src=10.1.0.2 dst=10.96.0.1 sport=33834 dport=80 src=10.96.0.1 dst=10.1.0.2 sport=80 dport=33834 [ASSURED] mark=546 zone=0 use=2',
+    'ipv6     10 tcp      6 300 SYN_SENT src=fd00:0000:0000:0000:0000:0000:0000:0009 dst=fd00:0000:0000:0000:0000:0000:0000:0002 sport=5000 dport=8080 [UNREPLIED] src=fd00::2 dst=fd00::9 sport=8080 dport=5000 mark=37410 zone=0 use=2',
+    'ipv4     2 tcp      6 10 TIME_WAIT src=10.1.0.2 dst=10.96.0.1 sport=33835 dport=80 src=10.96.0.1 dst=10.1.0.2 sport=80 dport=33835 [ASSURED] mark=546 zone=0 use=2',
+    'ipv4     2 udp      17 10 src=10.1.0.2 dst=10.96.0.1 sport=1 dport=80 src=10.96.0.1 dst=10.1.0.2 sport=80 dport=1 mark=546 zone=0 use=2',
+    'ipv4     2 tcp      6 431999 ESTABLISHED src=10.1.0.2 dst=10.96.0.9 sport=1 dport=80 src=10.1.0.2 dst=10.1.0.2 sport=15001 dport=1 [ASSURED] mark=273 zone=0 use=2',
+    'garbage mark=546',
+  ].join('\n');
+
+  test('are told from others by the mark’s own bits, and from those that have ended', () => {
+    assert.deepEqual(parseFlows(TABLE), [
+      {
+        state: 'ESTABLISHED',
+        source: { ip: '10.1.0.2', port: 33_834 },
+        destination: { ip: '10.96.0.1', port: 80 },
+      },
+      { state: 'SYN_SENT', source: { ip: 'fd00::9', port: 5_000 }, destination: { ip: 'fd00::2', port: 8_080 } },
+    ]);
+  });
+
+  test('are named to ss by the end that is in the pod', () => {
+    assert.equal(
+      killFilter(parseFlows(TABLE), ['10.1.0.2', 'fd00::2']),
+      '( src 10.1.0.2:33834 and dst 10.96.0.1:80 ) or ( src [fd00::2]:8080 and dst [fd00::9]:5000 )',
+    );
   });
 });

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyDocument, StatsDocument, StatusDocument } from '../../../agent/admin/api.ts';
+import { Command } from 'commander';
 import { agentOptions, parseListen } from '../../../agent/cli/agent-command.ts';
 import { describeBackends, describeMatch, describeScope, ruleRows } from '../../../agent/cli/mesh-commands.ts';
+import { addCapFlags, type CapFlags, capsOf } from '../../../agent/cli/cap-flags.ts';
+import { DEFAULT_CAPS } from '../../../agent/ipc/caps.ts';
 import { parsePodName } from '../../../agent/cli/pod-name.ts';
 import { remarks } from '../../../agent/cli/status-command.ts';
 import { statsText } from '../../../agent/cli/traffic-commands.ts';
@@ -88,6 +91,9 @@ const STATUS: StatusDocument = {
   node: 'node-1',
   version: '0.1.0',
   pid: 1,
+  instance: 'i',
+  draining: null,
+  predecessor: null,
   startedAt: '2025-01-01T00:00:00.000Z',
   uptimeMs: 1_000,
   ready: true,
@@ -100,6 +106,7 @@ const STATUS: StatusDocument = {
   mesh: { workloads: 1, services: 1, httpRoutes: 0, tlsRoutes: 0, tcpRoutes: 0, authorizationPolicies: 0 },
   snapshot: { path: '/s', savedAt: null, ageMs: 120_000 },
   iptables: { backend: 'iptables-nft' },
+  bypass: { state: 'off', reason: 'not asked for (bypass in the mesh configuration)', pods: 0, entries: 0, omitted: 0 },
   bounds: {},
   logLevel: 'info',
   accessLog: 'errors',
@@ -107,6 +114,25 @@ const STATUS: StatusDocument = {
 };
 
 test('an agent that is well needs no remark', () => assert.deepEqual(remarks(STATUS), []));
+
+test('bypass is spoken of when it is asked for, or still in use', () => {
+  const told = (bypass: Partial<StatusDocument['bypass']>): readonly string[] =>
+    remarks({ ...STATUS, bypass: { ...STATUS.bypass, ...bypass } });
+  assert.deepEqual(told({ state: 'on', reason: null, pods: 2, entries: 5 }), ['bypass: 5 destination(s) in 2 pod(s)']);
+  assert.match(
+    told({ state: 'on', reason: 'no ipset', omitted: 3 }).join(),
+    /3 more did not fit; not in every pod: no ipset/,
+  );
+  assert.match(
+    told({ state: 'off', reason: 'metrics are asked for' }).join(),
+    /^bypass is off: metrics are asked for$/,
+  );
+  assert.match(told({ pods: 1, entries: 0 }).join(), /off: not asked for.*1 pod\(s\) keep its rules, with 0 entries/);
+  assert.match(
+    told({ state: 'unavailable', reason: 'ipset: not installed' }).join(),
+    /not possible here: ipset: not inst/,
+  );
+});
 
 test('everything that needs attention is remarked on', () => {
   const lines = remarks({
@@ -189,6 +215,8 @@ const FLAGS = {
   logLevel: 'info',
   hostNetns: '/proc/self/ns/net',
   excludeNamespaces: [],
+  drainDeadline: 20_000,
+  whenSuperseded: 'exit',
 } as const;
 
 test('agent flags that do not fit together are refused with the remedy', () => {
@@ -202,4 +230,32 @@ test('agent flags that do not fit together are refused with the remedy', () => {
   assert.throws(() => agentOptions({ ...FLAGS, controller: '' }), /--controller is missing/);
   assert.throws(() => agentOptions({ ...FLAGS, controllerCert: 'c' }), /belong together/);
   assert.throws(() => agentOptions({ ...FLAGS, controllerCert: 'c', controllerKey: 'k' }), /needs --controller-ca/);
+});
+
+test('caps: the defaults, those given, and never more for a pod than for all', () => {
+  assert.deepEqual(agentOptions(FLAGS).caps, DEFAULT_CAPS);
+  const { pod, worker } = agentOptions({ ...FLAGS, podConnectionsMax: 100, workerBufferedMax: 2 ** 30 }).caps;
+  assert.deepEqual(pod, { ...DEFAULT_CAPS.pod, connections: 100 });
+  assert.deepEqual(worker, { ...DEFAULT_CAPS.worker, bufferedBytes: 2 ** 30 });
+  assert.throws(
+    () => agentOptions({ ...FLAGS, podRequestsMax: 70_000 }),
+    /--pod-requests-max 70000 is more than --worker-requests-max 65536: lower the one or raise the other/,
+  );
+});
+
+test('caps on the command line: counts, and octets with units', async () => {
+  const parse = async (...args: string[]): Promise<CapFlags> => {
+    const command = addCapFlags(new Command('agent'))
+      .exitOverride()
+      .configureOutput({ writeErr: () => undefined });
+    await command.parseAsync(args, { from: 'user' });
+    return command.opts();
+  };
+  assert.deepEqual(capsOf(await parse()), DEFAULT_CAPS);
+  const flags = await parse('--pod-pending-max', '7', '--pod-buffered-max', '32Mi', '--worker-buffered-max', '1Gi');
+  assert.equal(flags.podPendingMax, 7);
+  assert.equal(flags.podBufferedMax, 32 * 1024 * 1024);
+  assert.equal(flags.workerBufferedMax, 1024 ** 3);
+  for (const bad of ['0', '-1', '1e3', 'many']) await assert.rejects(parse('--pod-requests-max', bad), /from 1 to/);
+  for (const bad of ['1', '64', '64M', '1MiB', '']) await assert.rejects(parse('--pod-buffered-max', bad), /at least/);
 });

@@ -634,7 +634,7 @@ for (const [kind, [document, rows]] of Object.entries(tables)) {
 test('what is no known object is told apart: unknown kind, version, not an object, no name', () => {
   const rows: readonly [string, 'error' | 'warning', string, number, RegExp, RegExp][] = [
     [
-      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}',
+      'apiVersion: v1\nkind: LimitRange\nmetadata: {name: a}',
       'warning',
       'UNKNOWN_KIND',
       2,

@@ -190,3 +190,63 @@ test('delays far beyond 2^31 ticks stay exact', () => {
   wheel.advance(startMs + 104);
   assert.equal(fired, 1);
 });
+
+test('a bulk of timers fires a few per call, in order, and later ones are not overtaken', () => {
+  const wheel = new TimerWheel(0, TICK_MS, SLOTS);
+  const fired: number[] = [];
+  const timers = Array.from({ length: 10 }, (_, index) => new Timer({ onTimer: () => fired.push(index) }));
+  timers.forEach((timer, index) => {
+    wheel.arm(timer, index < 7 ? 10 : 20);
+  });
+  wheel.advance(1_000, 3);
+  assert.equal(fired.length, 3);
+  assert.equal(wheel.nextDelayMs(500), 0);
+  const late = new Timer({ onTimer: () => fired.push(99) });
+  wheel.arm(late, 0);
+  wheel.advance(1_004, 3);
+  assert.equal(fired.length, 6);
+  wheel.disarm(timers.find((timer) => timer.armed) as Timer);
+  wheel.advance(1_008, 100);
+  assert.deepEqual(fired.slice(-1), [99]);
+  assert.equal(fired.length, 10);
+  assert.deepEqual(
+    fired.slice(0, 6).filter((index) => index >= 7),
+    [],
+  );
+  assert.equal(wheel.armed, 0);
+  assert.equal(wheel.nextDelayMs(500), 500);
+});
+
+test('timers that fire a few per call are each fired once, never early, whatever is armed and disarmed meanwhile', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 1, max: 3 }), (steps, most) => {
+      let nowMs = 0;
+      const wheel = new TimerWheel(nowMs, TICK_MS, SLOTS);
+      const deadlines = new Map<number, number>();
+      const timers = Array.from({ length: TIMERS }, (_, index) => {
+        return new Timer({
+          onTimer: (firedMs) => {
+            const deadline = deadlines.get(index);
+            assert.ok(deadline !== undefined && deadline <= firedMs, `timer ${index}: ${deadline} at ${firedMs}`);
+            deadlines.delete(index);
+          },
+        });
+      });
+      for (const action of steps) {
+        if (action.do === 'advance') {
+          nowMs += action.byMs;
+          wheel.advance(nowMs, most);
+        } else if (action.do === 'arm') {
+          wheel.arm(timers[action.timer] as Timer, action.delayMs);
+          deadlines.set(action.timer, nowMs + action.delayMs);
+        } else {
+          wheel.disarm(timers[action.timer] as Timer);
+          deadlines.delete(action.timer);
+        }
+      }
+      nowMs += 10_000;
+      for (let call = 0; call < TIMERS + 1; call++) wheel.advance(nowMs, most);
+      assert.deepEqual([...deadlines], []);
+    }),
+  );
+});

@@ -125,6 +125,8 @@ export interface Forwarded {
   /** Octets of the stream that were consumed. */
   readonly consumed: number;
   readonly stopped: '' | 'refused' | 'incomplete' | 'tunnel';
+  /** Of the refusal; 0 when there is none. */
+  readonly status: number;
 }
 
 export function forwardStream(text: string, edits: HeadEdits | null = null, alwaysRewrite = false): Forwarded {
@@ -135,18 +137,20 @@ export function forwardStream(text: string, edits: HeadEdits | null = null, alwa
   let forwarded = '';
   let requests = 0;
   let at = start;
-  const stop = (stopped: Forwarded['stopped']): Forwarded => ({
+  const stop = (stopped: Forwarded['stopped'], status = 0): Forwarded => ({
     text: forwarded,
     requests,
     consumed: at - start,
     stopped,
+    status,
   });
   while (at < end) {
     const length = head.parse(bytes, at, end);
-    if (length <= 0) return stop(length === 0 ? 'incomplete' : 'refused');
+    if (length <= 0) return stop(length === 0 ? 'incomplete' : 'refused', -length);
     scanner.start(head.bodyKind, head.contentLength);
     const body = scanner.scan(bytes, at + length, end);
-    if (body < 0 || !scanner.complete) return stop(body < 0 ? 'refused' : 'incomplete');
+    if (body < 0) return stop('refused', -body);
+    if (!scanner.complete) return stop('incomplete');
     let headText = bytes.toString('latin1', at, at + length);
     if (head.hasHopByHop || alwaysRewrite || edits !== null) {
       const written = rewriteRequestHead(head, bytes, edits, into, 0);

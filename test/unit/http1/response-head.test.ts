@@ -94,6 +94,12 @@ const ACCEPTED: readonly (readonly [string, string, string | boolean, Expected])
     { tunnel: true, bodyKind: 0, keepAlive: false, hasHopByHop: true },
   ],
   [
+    'CONNECT accepted, with a coding',
+    status('200 OK', 'Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\nContent-Length: z\r\n'),
+    'CONNECT',
+    { tunnel: true, bodyKind: 0, contentLength: -1, keepAlive: false, hasHopByHop: true },
+  ],
+  [
     'CONNECT refused',
     status('403 No', 'Content-Length: 5\r\n'),
     'CONNECT',

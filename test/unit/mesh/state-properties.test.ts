@@ -12,6 +12,8 @@ import {
   type MeshResource,
   type Workload,
 } from '../../../mesh/model.ts';
+import { bypassDestinations, type BypassEntry, bypassOfPod } from '../../../mesh/bypass.ts';
+import { destinationNeedsHttp } from '../../../mesh/layers.ts';
 import { MeshState } from '../../../mesh/state.ts';
 import { backend, policy, policyRule, request, route, routeMatch, routeRule, service, workload } from './resources.ts';
 
@@ -120,11 +122,16 @@ const anyPolicy: fc.Arbitrary<MeshResource> = fc
     }),
   );
 
+const anySettings: fc.Arbitrary<MeshResource> = fc
+  .record({ name: fc.constantFrom('istio', 'istio-canary'), metrics: fc.boolean(), bypass: fc.boolean() })
+  .map((fields) => ({ kind: 'meshSettings', namespace: 'istio-system', accessLog: true, ...fields }));
+
 const anyResource = fc.oneof(
   { weight: 3, arbitrary: anyWorkload },
   { weight: 2, arbitrary: anyService },
   anyRoute,
   anyPolicy,
+  anySettings,
 );
 const anyDelta: fc.Arbitrary<MeshDelta> = fc
   .record({ upserts: fc.array(anyResource, { maxLength: 4 }), removed: fc.array(anyResource, { maxLength: 2 }) })
@@ -136,7 +143,15 @@ const anyDelta: fc.Arbitrary<MeshDelta> = fc
 /** The time limit bounds shrinking a failure; the runs themselves take a second or two. */
 const RUNS = { numRuns: 1500, interruptAfterTimeLimit: 30_000 };
 
-const KINDS: MeshKind[] = ['workload', 'service', 'httpRoute', 'tlsRoute', 'tcpRoute', 'authorizationPolicy'];
+const KINDS: MeshKind[] = [
+  'workload',
+  'service',
+  'httpRoute',
+  'tlsRoute',
+  'tcpRoute',
+  'authorizationPolicy',
+  'meshSettings',
+];
 const IDENTITIES: (Identity | null)[] = [
   null,
   { trustDomain: 'cluster.local', namespace: 'bank', serviceAccount: 'x' },
@@ -182,6 +197,15 @@ function destinationText(destination: Destination): unknown {
   }
 }
 
+function sortedEntries(entries: readonly BypassEntry[]): string[] {
+  return entries.map(({ ip, port }) => `${ip} ${port}`).sort();
+}
+
+function climbs(state: MeshState, destination: Destination): unknown {
+  const answer = destinationNeedsHttp(state, destination);
+  return typeof answer === 'boolean' ? answer : answer.map(endpointText).sort();
+}
+
 /** Every answer of a state, as plain data. */
 function everything(state: MeshState): unknown {
   const verdicts = (target: Workload): unknown =>
@@ -210,6 +234,13 @@ function everything(state: MeshState): unknown {
     resolved: [...VIPS, ...POD_IPS, '192.0.2.1'].flatMap((ip) =>
       PORTS.map((port) => destinationText(state.resolve(ip, port))),
     ),
+    settings: state.settings,
+    bypass: sortedEntries(bypassDestinations(state, 100).entries),
+    own: state
+      .list('workload')
+      .map((one) => [one.uid, ...sortedEntries(bypassOfPod(state, one, one.addresses))].join(' '))
+      .sort(),
+    needsHttp: VIPS.flatMap((ip) => PORTS.map((port) => climbs(state, state.resolve(ip, port)))),
     byUid: UIDS.map((uid) => state.workloadByUid(uid)),
     byName: ['shop/pod-a', 'shop/pod-b', 'bank/pod-a', 'bank/pod-b'].map((name) => state.workloadByName(name)),
     byAddress: POD_IPS.map((ip) => state.workloadByAddress(ip)),

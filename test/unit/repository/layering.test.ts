@@ -18,6 +18,7 @@ const planted: readonly (readonly [rule: string, file: string, line: string])[] 
   ['mesh-is-pure', 'mesh/clock.ts', "import 'node:perf_hooks';"],
   ['mesh-is-pure', 'mesh/npm.ts', "import 'pino';"],
   ['codecs-know-no-sockets', 'agent/http1/socket.ts', "import '../engine/base.ts';"],
+  ['http2-knows-no-sockets', 'agent/http2/socket.ts', "import '../engine/base.ts';"],
   ['codecs-do-no-io', 'agent/http1/io.ts', "import 'node:net';"],
   ['engine-knows-no-mesh', 'agent/engine/mesh.ts', "import type { A } from '../../mesh/base.ts';"],
   ['data-plane-below-supervisor', 'agent/proxy/up.ts', "import '../admin/base.ts';"],

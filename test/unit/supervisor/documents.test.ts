@@ -140,6 +140,7 @@ test('a pod document joins enrolment, mesh and counters', () => {
     enrolled: [enrolled],
     entryOf: () => entry([0, null]),
     workloadOf: () => workload('a', { workloadName: 'a-deployment' }),
+    bypassOf: () => ['10.96.0.1,tcp:80'],
     servingSlots: [0],
     trustDomain: 'cluster.local',
     ledger,

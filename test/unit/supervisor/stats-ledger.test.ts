@@ -125,6 +125,10 @@ test('levels and open connections end with their worker, counters do not', () =>
     connectionsOpened: 3,
     connectionsActive: 2,
     refused: 0,
+    requestsActive: 0,
+    pending: 0,
+    bufferedBytes: 0,
+    shed: { connections: 0, requests: 0, pending: 0, buffered: 0, overloaded: 0 },
   };
   const stats = { worker: 0, pid: 1, http: [], tcp: [], pods: [pod], bounds: { headBytesMax: 2 } };
   ledger.report(1, { ...stats, counters: { idle_upstreams: 7, turns: 10 } });

@@ -18,6 +18,10 @@ const pod = {
   connectionsOpened: 4,
   connectionsActive: 1,
   refused: 0,
+  requestsActive: 0,
+  pending: 0,
+  bufferedBytes: 0,
+  shed: { connections: 0, requests: 0, pending: 0, buffered: 0, overloaded: 0 },
 };
 const stats = { worker: 0, pid: 9, http: [], tcp: [], pods: [pod], bounds: { headBytesMax: 1 }, counters: {} };
 

@@ -6,6 +6,7 @@ import type {
   HeaderModifier,
   HttpRoute,
   MeshResource,
+  MeshSettings,
   Service,
   TcpRoute,
   TlsRoute,
@@ -176,7 +177,24 @@ const arbitraryPolicy: fc.Arbitrary<AuthorizationPolicy> = fc.record({
   ),
 });
 
+const arbitrarySettings: fc.Arbitrary<MeshSettings> = fc.record({
+  kind: fc.constant('meshSettings' as const),
+  namespace: label,
+  name: label,
+  metrics: fc.boolean(),
+  accessLog: fc.boolean(),
+  bypass: fc.boolean(),
+});
+
 /** Plain objects throughout: fast-check's records have no prototype. */
 export const arbitraryResource: fc.Arbitrary<MeshResource> = fc
-  .oneof(arbitraryWorkload, arbitraryService, arbitraryHttpRoute, arbitraryTlsRoute, arbitraryTcpRoute, arbitraryPolicy)
+  .oneof(
+    arbitraryWorkload,
+    arbitraryService,
+    arbitraryHttpRoute,
+    arbitraryTlsRoute,
+    arbitraryTcpRoute,
+    arbitraryPolicy,
+    arbitrarySettings,
+  )
   .map((resource) => JSON.parse(JSON.stringify(resource)) as MeshResource);

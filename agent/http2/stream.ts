@@ -1,0 +1,167 @@
+/**
+ * One stream of a connection (RFC 9113 section 5): its two halves, its windows, and the DATA that waits for them.
+ *
+ *   sendData ─► window and socket take it ─► DATA frame in the sink
+ *         └─► else: copied to `pending`, at most what the other side's stream window let in (credit is given back only as
+ *             octets are sent: onSent), and sent when WINDOW_UPDATE arrives or the socket drains, streams taking turns
+ */
+import { PAYLOAD_MAX } from './frame.ts';
+import type { HeaderList } from './header-list.ts';
+import type { Http2Session } from './session.ts';
+
+/** A request to an endpoint, whatever version of HTTP carries it. */
+export interface MessageStream {
+  /** The final response head has been received. Set by the handler. */
+  headSeen: boolean;
+  /** Octets of body that must still come to fulfil Content-Length; −1: not known. Set by the handler. */
+  expected: number;
+  /** Our side is done: request sent, or kept to be sent. */
+  readonly localClosed: boolean;
+  /** Gone, in whatever way. */
+  readonly closed: boolean;
+  /** Of the connection's last failure, −errno; 0: none. */
+  readonly errno: number;
+  sendHeaders(list: HeaderList, endStream: boolean): void;
+  /** Sends or keeps; returns how many octets were kept (onSent will follow). */
+  sendData(from: Uint8Array, start: number, length: number, endStream: boolean): number;
+  /** Trailers; they end our side. */
+  sendTrailers(list: HeaderList): void;
+  /** So many octets given to onData have been passed on. */
+  consumed(octets: number): void;
+  /** Ends it at once; the handler hears nothing more. */
+  reset(code: number): void;
+}
+
+/** Who uses a stream. Calls are synchronous and may reset it. */
+export interface StreamHandler {
+  /** Response head, interim response, or trailers. */
+  onHeaders(stream: MessageStream, list: HeaderList, endStream: boolean): void;
+  /** [start, start + length) of `from`, valid during the call. Say consumed() once they have been passed on. */
+  onData(stream: MessageStream, from: Buffer, start: number, length: number, endStream: boolean): void;
+  /** So many octets that sendData() had kept are now written. */
+  onSent(stream: MessageStream, octets: number): void;
+  /** Ended by the peer's RST_STREAM, by an error of the peer, or with its connection; the stream is gone. */
+  onReset(stream: MessageStream, code: number): void;
+}
+
+export class Http2Stream implements MessageStream {
+  readonly id: number;
+  readonly session: Http2Session;
+  handler: StreamHandler | null = null;
+  /** Octets the peer lets us send. */
+  sendWindow: number;
+  /** Octets the peer may still send. */
+  receiveWindow: number;
+  /** Passed on, but not yet given back to the peer. */
+  returnable = 0;
+  /** Received and not yet passed on. */
+  unconsumed = 0;
+  /** Octets of body that must still come to fulfil Content-Length; −1: not known. */
+  expected = -1;
+  /** The final response head has been received (client side), or the request head (server side). */
+  headSeen = false;
+  localClosed = false;
+  remoteClosed = false;
+  closed = false;
+  pendingBytes = 0;
+  /** In the session's list of streams with something to send. */
+  listed = false;
+  next: Http2Stream | null = null;
+  #pending: Buffer[] = [];
+  #sentOfFirst = 0;
+  #endPending = false;
+  #trailersPending: HeaderList | null = null;
+
+  constructor(session: Http2Session, id: number, sendWindow: number, receiveWindow: number) {
+    this.session = session;
+    this.id = id;
+    this.sendWindow = sendWindow;
+    this.receiveWindow = receiveWindow;
+  }
+
+  get errno(): number {
+    return this.session.errno;
+  }
+
+  sendHeaders(list: HeaderList, endStream: boolean): void {
+    if (this.closed || this.localClosed) return;
+    this.session.writeHeaders(this, list, endStream);
+  }
+
+  /** Sends or keeps; returns how many octets were kept (onSent will follow). Hot. */
+  sendData(from: Uint8Array, start: number, length: number, endStream: boolean): number {
+    if (this.closed || this.localClosed) return 0;
+    let sent = 0;
+    if (this.pendingBytes === 0) {
+      sent = this.session.writeData(this, from, start, length, endStream);
+      if (sent === length) return 0;
+    }
+    if (!this.#keep(from, start + sent, length - sent)) {
+      this.session.overflow(this);
+      return 0;
+    }
+    this.#endPending = endStream;
+    this.session.list(this);
+    return length - sent;
+  }
+
+  /** Trailers; they wait behind DATA that waits. Ends this side. */
+  sendTrailers(list: HeaderList): void {
+    if (this.closed || this.localClosed) return;
+    if (this.pendingBytes === 0) this.session.writeHeaders(this, list, true);
+    else this.#trailersPending = list;
+  }
+
+  /** So many octets given to onData have been passed on: the peer may send as many more. Hot. */
+  consumed(octets: number): void {
+    if (!this.closed) this.session.returnCredit(this, octets);
+  }
+
+  /** Ends the stream at once; the handler hears nothing more. */
+  reset(code: number): void {
+    if (this.closed) return;
+    this.session.resetStream(this, code);
+  }
+
+  /** @internal Sends at most one frame of what waits. */
+  sendPending(): void {
+    const first = this.#pending[0];
+    if (first === undefined) return;
+    const left = first.length - this.#sentOfFirst;
+    const length = left < PAYLOAD_MAX ? left : PAYLOAD_MAX;
+    const isEnd = this.#endPending && length === this.pendingBytes;
+    const sent = this.session.writeData(this, first, this.#sentOfFirst, length, isEnd);
+    this.pendingBytes -= sent;
+    this.session.release(sent);
+    this.#sentOfFirst += sent;
+    if (sent === left) {
+      this.#pending.shift();
+      this.#sentOfFirst = 0;
+    }
+    if (this.pendingBytes === 0 && this.#trailersPending !== null) {
+      this.session.writeHeaders(this, this.#trailersPending, true);
+      this.#trailersPending = null;
+    }
+    if (sent > 0) this.handler?.onSent(this, sent);
+  }
+
+  /** @internal Forgets what waits: the stream is gone. */
+  clear(): void {
+    this.#pending = [];
+    this.session.release(this.pendingBytes);
+    this.pendingBytes = 0;
+    this.#trailersPending = null;
+    this.#endPending = false;
+  }
+
+  /** False: no more may be kept. */
+  #keep(from: Uint8Array, start: number, length: number): boolean {
+    if (length === 0) return true;
+    if (!this.session.hold(length)) return false;
+    const copy = Buffer.allocUnsafeSlow(length);
+    copy.set(from.subarray(start, start + length), 0);
+    this.#pending.push(copy);
+    this.pendingBytes += length;
+    return true;
+  }
+}

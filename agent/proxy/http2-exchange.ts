@@ -1,0 +1,370 @@
+/**
+ * One request on a client's HTTP/2 connection: route → authorise → stream to the endpoint → response back → recorded.
+ *
+ *   client's stream (#down) ══ DATA, trailers ══► endpoint's stream (#up)
+ *                           ◄═ head, DATA, trailers ══
+ *
+ * What one side's stream does not take waits there, and the other side gets its window back only as it is sent: memory is
+ * bounded by the windows. A reset on one side resets the other with the same code (gRPC gives those codes meaning).
+ */
+import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/frame.ts';
+import type { HeaderList } from '../http2/header-list.ts';
+import { grpcStatusOf, ResponseFacts } from '../http2/response-facts.ts';
+import { trailersAreValid } from '../http2/field-rules.ts';
+import type { RequestFacts } from '../http2/request-facts.ts';
+import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/session.ts';
+import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.ts';
+import type { HeaderEdits } from '../../mesh/header-edits.ts';
+import { Http1Stream } from '../upstream/http1-stream.ts';
+import { HttpUpstream } from '../upstream/http-upstream.ts';
+import { Http2Upstream } from '../upstream/http2-upstream.ts';
+import { type AdmissionRefusal, admitDial, admitRequest, requestEnded } from './admission.ts';
+import { sharedConnection, UNREACHABLE } from './http2-connection.ts';
+import type { Http2Downstream } from './http2-downstream.ts';
+import { editedList, forwardedRequest, localHeaders } from './http2-lists.ts';
+import { localBody } from './local-response.ts';
+import type { PeerFacts } from './peer-facts.ts';
+import { captureRequest, logRequest, type RequestLog, recordRequest } from './request-record.ts';
+import { type RouteOutcome, routeRequest } from './route-request.ts';
+
+/** A refused or lost request is sent once more, if nothing of it can have been acted on. */
+const ATTEMPTS_MAX = 2;
+
+export class Http2Exchange implements StreamHandler {
+  readonly #client: Http2Downstream;
+  readonly #down: Http2Stream;
+  /** null: the fields were too large to be kept. */
+  readonly #facts: RequestFacts | null;
+  readonly #startedMs: number;
+  #up: MessageStream | null = null;
+  #speaks: RouteOutcome['speaks'] = 'same';
+  #peer: PeerFacts | null = null;
+  #sent: HeaderList | null = null;
+  #responseEdits: HeaderEdits | null = null;
+  #attempts = 0;
+  /** Octets of the request's body went upstream: they are not kept, so the request cannot be sent again. */
+  #bodySent = false;
+  #requestEnded = false;
+  #status = 0;
+  #grpcStatus = '';
+  #recorded = false;
+  /** The request counts as in flight. */
+  #admitted = false;
+  #requestBytes = 0;
+  #responseBytes = 0;
+  #log: RequestLog | null = null;
+
+  constructor(client: Http2Downstream, down: Http2Stream, facts: RequestFacts | null) {
+    this.#client = client;
+    this.#down = down;
+    this.#facts = facts;
+    this.#startedMs = client.context.reactor.nowMs;
+    down.handler = this;
+  }
+
+  // --- request
+
+  /** Routes, authorises and sends it on. Hot. */
+  begin(endStream: boolean): void {
+    const facts = this.#facts as RequestFacts;
+    const { context, flow } = this.#client;
+    this.#requestEnded = endStream;
+    if (context.accessLog.mode !== 'off') this.#log = captureRequest(facts);
+    const refusal = admitRequest(this.#client.flow.pod);
+    if (refusal !== null) {
+      this.#respond(503, refusal.reason, refusal.flags);
+      return;
+    }
+    this.#admitted = true;
+    if (facts.refusedStatus !== 0) {
+      this.refuse(facts.refusedStatus, facts.refusal);
+      return;
+    }
+    const outcome = routeRequest(flow, facts);
+    this.#peer = outcome.peer;
+    this.#client.lastPeer = outcome.peer;
+    if (this.#log !== null) {
+      this.#log.route = outcome.routeName;
+      this.#log.policy = outcome.policy;
+    }
+    if (outcome.status !== 0) this.#respond(outcome.status, outcome.reason, outcome.flags);
+    else this.#forward(facts, outcome, endStream);
+  }
+
+  #forward(facts: RequestFacts, outcome: RouteOutcome, endStream: boolean): void {
+    this.#responseEdits = outcome.responseEdits;
+    this.#speaks = outcome.speaks;
+    if (facts.protocol !== null && this.#speaks === 'http1') {
+      this.#respond(501, 'EXTENDED_CONNECT_UNSUPPORTED', '-');
+      return;
+    }
+    const list = forwardedRequest(facts, outcome.requestEdits, this.#client.context.headerLists);
+    if (list === null) {
+      this.#respond(500, 'BAD_HEADER_EDIT', '-');
+      return;
+    }
+    this.#sent = list;
+    this.#send(list, endStream);
+  }
+
+  #send(list: HeaderList, endStream: boolean): void {
+    const up = this.#open(this.#peer as PeerFacts);
+    if ('reason' in up) {
+      this.#respond(503, up.reason, up.flags);
+      return;
+    }
+    this.#attempts++;
+    this.#up = up;
+    up.sendHeaders(list, endStream);
+  }
+
+  /** A stream to the peer, on a connection that is there or dialled; or why there is none. */
+  #open(peer: PeerFacts): MessageStream | AdmissionRefusal {
+    const { context, flow } = this.#client;
+    if (this.#speaks === 'http1') return this.#openHttp1(peer);
+    const isOwn = peer.endpoint.slot === UNBALANCED_SLOT;
+    const upstream = isOwn ? this.#client.dedicated(peer) : sharedConnection(context, flow.pod, peer);
+    return upstream instanceof Http2Upstream ? upstream.begin(this) : upstream;
+  }
+
+  #openHttp1(peer: PeerFacts): MessageStream | AdmissionRefusal {
+    const { context, flow } = this.#client;
+    const { pod } = flow;
+    let upstream = pod.pool.take(peer.endpoint);
+    if (upstream === null) {
+      const refusal = peer.localPod?.closed === true ? UNREACHABLE : admitDial(pod);
+      if (refusal !== null) return refusal;
+      upstream = new HttpUpstream(context, pod.usage, peer.endpoint, peer.plan, pod.pool);
+      if (upstream.open() < 0) return UNREACHABLE;
+    }
+    return new Http1Stream(context, upstream, this.#facts as RequestFacts, this);
+  }
+
+  // --- both streams
+
+  onHeaders(stream: MessageStream, list: HeaderList, endStream: boolean): void {
+    if (stream === this.#down) this.#onRequestTrailers(list);
+    else if (stream.headSeen) this.#onTrailers(stream, list, endStream);
+    else this.#onResponse(stream, list, endStream);
+  }
+
+  onData(stream: MessageStream, from: Buffer, start: number, length: number, endStream: boolean): void {
+    if (stream === this.#down) this.#onRequestBody(from, start, length, endStream);
+    else this.#onResponseBody(stream, from, start, length, endStream);
+  }
+
+  onSent(stream: MessageStream, octets: number): void {
+    if (stream === this.#down) this.#up?.consumed(octets);
+    else this.#down.consumed(octets);
+  }
+
+  onReset(stream: MessageStream, code: number): void {
+    if (stream === this.#down) this.#onClientReset(code);
+    else this.#onUpstreamReset(code);
+  }
+
+  #onRequestBody(from: Buffer, start: number, length: number, endStream: boolean): void {
+    this.#requestBytes += length;
+    if (endStream) this.#requestEnded = true;
+    const up = this.#up;
+    if (up === null || up.closed || up.localClosed) {
+      this.#down.consumed(length); // answered already: what still comes is dropped
+      return;
+    }
+    this.#bodySent = true;
+    const kept = up.sendData(from, start, length, endStream);
+    if (length > kept) this.#down.consumed(length - kept);
+  }
+
+  #onRequestTrailers(list: HeaderList): void {
+    this.#requestEnded = true;
+    if (!trailersAreValid(list)) {
+      this.#down.session.malformed(this.#down);
+      return;
+    }
+    this.#bodySent = true;
+    this.#up?.sendTrailers(list);
+  }
+
+  // --- response
+
+  #onResponse(up: MessageStream, list: HeaderList, endStream: boolean): void {
+    const facts = (list.response ??= new ResponseFacts(list));
+    const isHead = this.#facts?.method === 'HEAD';
+    const lengthLies = endStream && facts.contentLength > 0 && !isHead && facts.status !== 304;
+    if (facts.malformed !== '' || (facts.status < 200 && endStream) || lengthLies) {
+      this.#upstreamMalformed(up);
+      return;
+    }
+    if (facts.status < 200) {
+      this.#down.sendHeaders(list, false);
+      return;
+    }
+    up.headSeen = true;
+    if (!isHead) up.expected = facts.contentLength;
+    this.#status = facts.status;
+    this.#grpcStatus = facts.grpcStatus;
+    const edited = editedList(list, this.#responseEdits, this.#client.context.headerLists);
+    if (edited === null) {
+      this.#status = 0;
+      up.reset(CANCEL);
+      this.#respond(500, 'BAD_HEADER_EDIT', '-');
+      return;
+    }
+    this.#down.sendHeaders(edited, endStream);
+    if (endStream) this.#complete();
+  }
+
+  #onResponseBody(up: MessageStream, from: Buffer, start: number, length: number, endStream: boolean): void {
+    this.#responseBytes += length;
+    const kept = this.#down.sendData(from, start, length, endStream);
+    if (length > kept) up.consumed(length - kept);
+    if (endStream) this.#complete();
+  }
+
+  #onTrailers(up: MessageStream, list: HeaderList, endStream: boolean): void {
+    if (!endStream || !trailersAreValid(list)) {
+      this.#upstreamMalformed(up);
+      return;
+    }
+    this.#grpcStatus = grpcStatusOf(list);
+    this.#down.sendTrailers(list);
+    this.#complete();
+  }
+
+  /** The response has been received whole; what the client's windows hold back is still to be sent. */
+  #complete(): void {
+    this.#record('-', null);
+    this.#leave();
+  }
+
+  #upstreamMalformed(up: MessageStream): void {
+    up.reset(INTERNAL_ERROR);
+    this.#up = null;
+    this.#fail(502, 'UPSTREAM_MALFORMED', 'UPE', INTERNAL_ERROR);
+  }
+
+  // --- the ends that are none
+
+  #onClientReset(code: number): void {
+    if (this.#status === 0) this.#status = 499;
+    this.#record('DC', 'CLIENT_GONE');
+    this.#leave();
+    this.#up?.reset(code === NO_ERROR || code >= CONNECTION_LOST ? CANCEL : code);
+    this.#up = null;
+  }
+
+  #onUpstreamReset(code: number): void {
+    const up = this.#up;
+    this.#up = null;
+    if (this.#recorded) {
+      // The response was complete; the endpoint has no use for the rest of the request (RFC 9113 section 8.1).
+      if (!this.#requestEnded) this.#down.reset(NO_ERROR);
+      return;
+    }
+    if (this.#log !== null) this.#log.errno = up?.errno ?? 0;
+    const mayRepeat = code === REFUSED_STREAM || code === NOT_CONNECTED || this.#isSafeToRepeat(code);
+    if (this.#status === 0 && mayRepeat && this.#repeat(code)) return;
+    if (code === NOT_CONNECTED) this.#fail(503, 'UPSTREAM_CONNECT_FAILED', 'UF', REFUSED_STREAM);
+    else if (code === REFUSED_STREAM) this.#fail(503, 'UPSTREAM_OVERFLOW', 'UO', REFUSED_STREAM);
+    else if (code === CONNECTION_LOST) this.#fail(502, 'UPSTREAM_RESET', 'UC', INTERNAL_ERROR);
+    else this.#passReset(code);
+  }
+
+  /** A connection that broke before any answer: the endpoint may have acted on the request, which only idempotent methods allow. */
+  #isSafeToRepeat(code: number): boolean {
+    const method = this.#facts?.method;
+    return code === CONNECTION_LOST && (method === 'GET' || method === 'HEAD' || method === 'OPTIONS');
+  }
+
+  #repeat(code: number): boolean {
+    const list = this.#sent;
+    if (list === null || this.#bodySent || this.#attempts >= ATTEMPTS_MAX || code === NOT_CONNECTED) return false;
+    this.#client.context.bounds.event('upstream_replayed');
+    this.#send(list, this.#requestEnded);
+    return true;
+  }
+
+  /** The endpoint has reset the stream: so do we, with its code. */
+  #passReset(code: number): void {
+    if (this.#status === 0) this.#status = 502;
+    this.#record('UR', 'UPSTREAM_RESET');
+    this.#leave();
+    this.#down.reset(code === NO_ERROR ? INTERNAL_ERROR : code);
+  }
+
+  /** Answers if nothing has been answered yet, else ends the stream with an error that the client can see. */
+  #fail(status: number, reason: string, flags: string, code: number): void {
+    this.#client.context.bounds.event(`http2_${reason.toLowerCase()}`);
+    if (this.#status === 0) {
+      this.#respond(status, reason, flags);
+      return;
+    }
+    this.#record(flags, reason);
+    this.#leave();
+    this.#down.reset(code);
+  }
+
+  /** Answers a request that goes nowhere. */
+  refuse(status: number, reason: string): void {
+    this.#respond(status, reason, 'DPE');
+  }
+
+  #respond(status: number, reason: string, flags: string): void {
+    const { context } = this.#client;
+    const isGrpc = this.#facts?.isGrpc === true;
+    const list = localHeaders(status, reason, isGrpc, context.headerLists);
+    this.#status = isGrpc ? 200 : status;
+    this.#grpcStatus = grpcStatusOf(list);
+    const down = this.#down;
+    if (isGrpc || this.#facts?.method === 'HEAD') {
+      down.sendHeaders(list, true);
+    } else {
+      const body = Buffer.from(localBody(reason), 'latin1');
+      down.sendHeaders(list, false);
+      this.#responseBytes = body.length;
+      down.sendData(body, 0, body.length, true);
+    }
+    this.#record(flags, reason);
+    this.#leave();
+    // The rest of the request is of no use (RFC 9113 section 8.1).
+    if (!this.#requestEnded && !down.closed && down.pendingBytes === 0) down.reset(NO_ERROR);
+  }
+
+  /** Policy changed: cut the request if it would be refused now. */
+  reevaluate(): void {
+    const peer = this.#peer;
+    const facts = this.#facts;
+    if (peer === null || facts === null || this.#recorded) return;
+    const authorization = this.#client.flow.authorization(peer);
+    const verdict = authorization === null ? null : (authorization.settled ?? authorization.request(facts));
+    if (verdict === null || verdict.allowed) return;
+    if (this.#log !== null) this.#log.policy = verdict.policy;
+    this.#client.context.bounds.event('connection_cut_by_policy');
+    this.#up?.reset(CANCEL);
+    this.#up = null;
+    this.#fail(403, verdict.reason, '-', CANCEL);
+  }
+
+  /** The request is no longer in flight; what the client's windows hold back may still be. */
+  #leave(): void {
+    this.#client.ended(this);
+    if (this.#admitted) requestEnded(this.#client.flow.pod);
+    this.#admitted = false;
+  }
+
+  #record(flags: string, reason: string | null): void {
+    if (this.#recorded) return;
+    this.#recorded = true;
+    const { flow, context } = this.#client;
+    const durationMs = context.reactor.nowMs - this.#startedMs;
+    const grpc = this.#facts?.isGrpc === true ? this.#grpcStatus : null;
+    const peer = this.#peer;
+    recordRequest(flow, peer, this.#status, flags, durationMs, this.#requestBytes, this.#responseBytes, grpc);
+    const log = this.#log;
+    if (log === null || !context.accessLog.wants(this.#status >= 400 || reason !== null)) return;
+    const result = { status: this.#status, reason, durationMs };
+    logRequest(flow, peer, log, result, this.#requestBytes, this.#responseBytes);
+  }
+}

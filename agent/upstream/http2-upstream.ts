@@ -1,0 +1,214 @@
+/**
+ * One HTTP/2 connection to an endpoint: carries many requests at a time, for all client connections of a pod (or, inbound,
+ * for one client whose address it has).
+ *
+ *   dial ─► connecting (requests are collected meanwhile) ─► open ─► draining (GOAWAY, too old) ─► closed when the last stream ends
+ */
+import { EAGAIN, EINTR, ETIMEDOUT } from '../engine/errno.ts';
+import { ERROR, HANGUP, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
+import { closeFd, receive, takeSocketError } from '../engine/socket.ts';
+import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
+import { CONNECTION_LOST, Http2Session, NOT_CONNECTED, type SessionOwner } from '../http2/session.ts';
+import type { Http2Stream, StreamHandler } from '../http2/stream.ts';
+import { type LimitName, limits } from '../limits.ts';
+import type { Endpoint } from '../../mesh/cluster.ts';
+import { dial } from './dial.ts';
+import type { DialPlan, UpstreamEnvironment } from './environment.ts';
+import { FrameOutput, type OutputOwner } from './frame-output.ts';
+import { Remainder } from './remainder.ts';
+import type { PodUsage } from './usage.ts';
+
+/** Told when the connection can take no more streams, or is closed. */
+export interface Http2PoolLike {
+  forget(upstream: Http2Upstream): void;
+}
+
+export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, OutputOwner {
+  readonly tenant: number;
+  readonly endpoint: Endpoint;
+  fd = -1;
+  idleSinceMs: number;
+  readonly session: Http2Session;
+  readonly #environment: UpstreamEnvironment;
+  readonly #plan: DialPlan;
+  readonly #pool: Http2PoolLike | null;
+  readonly #usage: PodUsage;
+  readonly #output: FrameOutput;
+  readonly #rest: Remainder;
+  readonly #timer: Timer = new Timer(this);
+  #connected = false;
+  #closed = false;
+  #paused = false;
+
+  constructor(
+    environment: UpstreamEnvironment,
+    usage: PodUsage,
+    endpoint: Endpoint,
+    plan: DialPlan,
+    pool: Http2PoolLike | null,
+  ) {
+    this.#environment = environment;
+    this.tenant = usage.tenant;
+    this.#usage = usage;
+    this.#rest = new Remainder(usage);
+    this.endpoint = endpoint;
+    this.#plan = plan;
+    this.#pool = pool;
+    this.idleSinceMs = environment.reactor.nowMs;
+    this.#output = new FrameOutput(environment.frameBuffers, this, usage, false);
+    this.session = new Http2Session(false, this, this.#output, environment.headerLists, environment.reactor.nowMs);
+  }
+
+  /** Dials: 0, or −errno. */
+  open(): number {
+    const fd = dial(this.#plan);
+    if (fd < 0) return fd;
+    const added = this.#environment.reactor.add(fd, READABLE | WRITABLE, this);
+    if (added < 0) {
+      closeFd(fd);
+      return added;
+    }
+    this.fd = fd;
+    this.#usage.dialStarted();
+    this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
+    const { preamble } = this.#plan;
+    if (preamble !== null) {
+      const at = this.#output.reserve(preamble.length);
+      preamble.copy(this.#output.bytes, at);
+    }
+    this.session.start();
+    return 0;
+  }
+
+  /** A request may be sent on it. */
+  get hasRoom(): boolean {
+    return !this.#closed && this.session.hasRoom;
+  }
+
+  /** Opens a stream for a request; only while `hasRoom`. */
+  begin(handler: StreamHandler): Http2Stream {
+    const stream = this.session.open();
+    stream.handler = handler;
+    this.#environment.inFlight.begin(this.endpoint);
+    return stream;
+  }
+
+  onReady(events: number): number {
+    if (!this.#connected && !this.#onConnecting(events)) return 500;
+    let cost = 200;
+    if ((events & WRITABLE) !== 0 && this.#output.blocked && this.#output.drain()) {
+      this.#paused = false;
+      this.session.sendListed();
+      this.#updateInterest();
+    }
+    if ((events & (READABLE | HANGUP | ERROR)) !== 0 && !this.#closed) cost += this.#read();
+    return cost;
+  }
+
+  onTimer(): void {
+    if (this.#connected) {
+      this.close(CONNECTION_LOST);
+      return;
+    }
+    this.#environment.bounds.hit('connectTimeoutMs');
+    this.session.errno = -ETIMEDOUT;
+    this.close(NOT_CONNECTED);
+  }
+
+  #onConnecting(events: number): boolean {
+    const error = takeSocketError(this.fd);
+    if (error !== 0) {
+      this.session.errno = -Math.abs(error);
+      this.close(NOT_CONNECTED);
+      return false;
+    }
+    if ((events & WRITABLE) === 0) return false;
+    this.#connected = true;
+    this.#usage.dialEnded();
+    this.#output.ready = true;
+    this.#environment.reactor.timers.disarm(this.#timer);
+    this.#updateInterest();
+    return true;
+  }
+
+  #read(): number {
+    const buffer = this.#environment.readBuffer;
+    const held = this.#rest.copyTo(buffer.bytes);
+    const got = receive(this.fd, buffer, held, Math.min(buffer.length - held, this.#usage.readBytesMax));
+    if (got <= 0) {
+      if (got === -EAGAIN || got === -EINTR) return 50;
+      this.session.errno = got;
+      this.close(CONNECTION_LOST);
+      return 200;
+    }
+    this.#rest.clear();
+    const end = held + got;
+    const rest = this.session.receive(buffer.bytes, 0, end, this.#environment.reactor.nowMs);
+    if (this.#closed) return got;
+    if (this.session.failed >= 0 || !this.#rest.put(buffer.bytes, rest, end)) this.close(CONNECTION_LOST);
+    return got;
+  }
+
+  // --- as owner of the session
+
+  onRequest(): void {
+    this.session.fail(1, 'a server does not open streams'); // the session has refused even identifiers before
+  }
+
+  onTooLarge(): void {}
+
+  onStreamClosed(): void {
+    this.#environment.inFlight.end(this.endpoint);
+    if (this.session.active > 0) return;
+    this.idleSinceMs = this.#environment.reactor.nowMs;
+    if (this.session.draining) this.close();
+  }
+
+  onGoAway(): void {
+    this.#environment.bounds.event('http2_upstream_goaway');
+    this.#pool?.forget(this);
+    if (this.session.active === 0) this.close();
+  }
+
+  onBound(name: LimitName): void {
+    this.#environment.bounds.hit(name);
+  }
+
+  // --- as owner of the output
+
+  onOutputBlocked(): void {
+    this.#paused = this.#output.queuedBytes > limits.http2OutputPauseBytes;
+    this.#updateInterest();
+  }
+
+  /** A reset by the endpoint comes as an event too, after what it said before; only a want of room is found here alone. */
+  onOutputBroken(): void {
+    if (this.#connected) this.#environment.reactor.timers.arm(this.#timer, 0);
+  }
+
+  #updateInterest(): void {
+    if (this.fd < 0) return;
+    let interest = this.#paused ? 0 : READABLE;
+    if (!this.#connected || this.#output.blocked) interest |= WRITABLE;
+    this.#environment.reactor.change(this.fd, interest);
+  }
+
+  /** Nothing is under way on it. */
+  get idle(): boolean {
+    return this.session.active === 0;
+  }
+
+  /** Closes the socket; streams that are left hear `code`. */
+  close(code: number = CONNECTION_LOST): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#pool?.forget(this);
+    this.#environment.reactor.timers.disarm(this.#timer);
+    if (this.fd >= 0 && !this.#connected) this.#usage.dialEnded();
+    this.session.end(code);
+    this.#output.close();
+    if (this.fd >= 0) this.#environment.reactor.removeAndClose(this.fd);
+    this.fd = -1;
+    this.#rest.clear();
+  }
+}

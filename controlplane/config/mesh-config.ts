@@ -1,0 +1,121 @@
+/**
+ * ConfigMap `istio` of the root namespace → MeshSettings. `data.mesh` is Istio's MeshConfig (a YAML text), `data.weir` holds what
+ * Istio has no key for. Every key that is there and not honoured is reported: nobody should believe in a setting that does nothing.
+ *
+ * To honour another key: take it in readMesh or readWeir, add the field to MeshSettings (mesh/model.ts, mesh/wire, mesh/validate.ts)
+ * and to DEFAULT_SETTINGS.
+ */
+import type { MeshSettings } from '../../mesh/model.ts';
+import { DEFAULT_SETTINGS } from '../../mesh/settings.ts';
+import { parseYaml } from '../sources/yaml-document.ts';
+import { DEFAULT_NAMESPACE, readMetadata } from './metadata.ts';
+import { OBJECT_NAME } from './names.ts';
+import { isMapping, type ObjectReader } from './object-reader.ts';
+import type { MeshConfigObject } from './objects.ts';
+
+/** The name Istio gives it (without a revision). */
+const MESH_CONFIG_NAME = 'istio';
+
+/** Providers that Istio has built in and that weir has something for. Others may be defined there; weir cannot send to them. */
+const METRICS_PROVIDERS = ['prometheus'];
+const ACCESS_LOG_PROVIDERS = ['envoy'];
+
+/** Fields of istio.mesh.v1alpha1.MeshConfig that weir does not honour yet; whatever else stands there is a slip. */
+const NOT_ENFORCED =
+  'accessLogEncoding accessLogFile accessLogFormat ca caCertificates certificates configSources connectTimeout defaultConfig ' +
+  'defaultDestinationRuleExportTo defaultHttpRetryPolicy defaultServiceExportTo defaultVirtualServiceExportTo ' +
+  'disableEnvoyListenerLog discoverySelectors dnsRefreshRate enableAutoMtls enableEnvoyAccessLogService enablePrometheusMerge ' +
+  'enableTracing extensionProviders h2UpgradePolicy hboneIdleTimeout inboundClusterStatName inboundTrafficPolicy ingressClass ' +
+  'ingressControllerMode ingressSelector ingressService localityLbSetting meshMTLS outboundClusterStatName outboundTrafficPolicy ' +
+  'pathNormalization protocolDetectionTimeout proxyHttpPort proxyInboundListenPort proxyListenPort rootNamespace serviceScopeConfigs ' +
+  'serviceSettings tcpKeepalive thriftConfig tlsDefaults trustDomain trustDomainAliases verifyCertificateAtClient';
+
+type MeshPart = Pick<MeshSettings, 'metrics' | 'accessLog'>;
+type WeirPart = Pick<MeshSettings, 'bypass'>;
+
+/** Reads a ConfigMap; null when it is not the mesh's (without a finding), or has no usable name. */
+export function readMeshConfig(object: ObjectReader, rootNamespace: string): MeshConfigObject | null {
+  const raw = object.take('metadata');
+  if (!isMapping(raw) || raw['name'] !== MESH_CONFIG_NAME) return null;
+  if ((raw['namespace'] ?? DEFAULT_NAMESPACE) !== rootNamespace) return null;
+  const metadata = object.over(raw, object.at('metadata'));
+  const meta = metadata === null ? null : readMetadata(metadata, OBJECT_NAME);
+  const data = object.object('data');
+  object.finish(['apiVersion', 'kind', 'binaryData', 'immutable']);
+  const mesh = data === null ? null : embedded(data, 'mesh');
+  const weir = data === null ? null : embedded(data, 'weir');
+  const meshPart = mesh === null ? DEFAULT_SETTINGS : readMesh(mesh);
+  const weirPart = weir === null ? DEFAULT_SETTINGS : readWeir(weir, meshPart);
+  data?.notEnforced('meshNetworks');
+  data?.finish();
+  if (meta === null) return null;
+  const { namespace, name } = meta;
+  const { metrics, accessLog } = meshPart;
+  const { bypass } = weirPart;
+  const settings: MeshSettings = { kind: 'meshSettings', namespace, name, metrics, accessLog, bypass };
+  return { kind: 'ConfigMap', namespace, name, settings };
+}
+
+/** The YAML mapping inside a key of `data`; null when there is none, or a problem was recorded. */
+function embedded(data: ObjectReader, key: string): ObjectReader | null {
+  const text = data.text(key);
+  if (text === null) return null;
+  const parsed = parseYaml(text, key);
+  if (!parsed.ok) {
+    const { reason, remedy, position } = parsed.problem;
+    data.problems.error(parsed.problem.code, data.at(key), `line ${position.line} of it: ${reason}`, remedy);
+    return null;
+  }
+  const [document, second] = parsed.documents;
+  if (second !== undefined) {
+    data.problems.error('INVALID_VALUE', data.at(key), 'holds several YAML documents', 'keep one');
+    return null;
+  }
+  return document === undefined ? null : data.over(document.value, data.at(key));
+}
+
+function readMesh(mesh: ObjectReader): MeshPart {
+  const providers = mesh.object('defaultProviders');
+  const metrics = providers === null ? null : providerNames(providers, 'metrics', METRICS_PROVIDERS);
+  const accessLogging = providers === null ? null : providerNames(providers, 'accessLogging', ACCESS_LOG_PROVIDERS);
+  providers?.notEnforced('tracing');
+  providers?.finish();
+  for (const name of NOT_ENFORCED.split(' ')) mesh.notEnforced(name);
+  mesh.finish();
+  // Istio's chart writes [prometheus]; without the key weir does as if it were there, because people expect their metrics.
+  return {
+    metrics: metrics === null ? DEFAULT_SETTINGS.metrics : metrics.length > 0,
+    accessLog: accessLogging === null ? DEFAULT_SETTINGS.accessLog : accessLogging.length > 0,
+  };
+}
+
+/** null: absent. Empty: Istio sends to no provider, which is how it is switched off there. */
+function providerNames(providers: ObjectReader, name: string, known: readonly string[]): readonly string[] | null {
+  if (!providers.has(name)) {
+    providers.take(name);
+    return null;
+  }
+  const names: string[] = [];
+  for (const item of providers.list(name)) {
+    const text = providers.asText(item);
+    if (text === null) continue;
+    names.push(text);
+    if (known.includes(text)) continue;
+    const reason = `weir cannot send to the provider ${JSON.stringify(text)}`;
+    const remedy = `it serves ${known.join(', ')} in its place; write ${known.join(', ')}, or [] for none`;
+    providers.problems.warning('UNSUPPORTED', item.path, reason, remedy);
+  }
+  return names;
+}
+
+function readWeir(weir: ObjectReader, mesh: MeshPart): WeirPart {
+  const bypass = weir.flag('bypass') ?? DEFAULT_SETTINGS.bypass;
+  if (bypass && (mesh.metrics || mesh.accessLog)) {
+    const reason = 'has no effect while metrics or access logs are asked for: they come from the agent';
+    const remedy =
+      'write defaultProviders: {metrics: [], accessLogging: []} in data.mesh, or run the agents with --access-log off';
+    weir.problems.warning('NO_EFFECT', weir.at('bypass'), reason, remedy, 'key');
+  }
+  weir.finish();
+  return { bypass };
+}

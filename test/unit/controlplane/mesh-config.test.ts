@@ -1,0 +1,102 @@
+/** ConfigMap istio-system/istio: what is taken from it, and that nothing in it is passed over in silence. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatFinding } from '../../../controlplane/finding.ts';
+import { Translation, translate } from './translate.ts';
+
+/** A ConfigMap with these texts below data, each as a block literal. */
+function configMap(
+  data: Readonly<Record<string, string>>,
+  metadata = '{name: istio, namespace: istio-system}',
+): string {
+  const keys = Object.entries(data).map(([key, text]) => `  ${key}: |-\n${text.replaceAll(/^/gm, '    ')}\n`);
+  return `apiVersion: v1\nkind: ConfigMap\nmetadata: ${metadata}\ndata:\n${keys.join('')}`;
+}
+
+const settings = (fields: object): object => ({
+  kind: 'meshSettings',
+  namespace: 'istio-system',
+  name: 'istio',
+  metrics: true,
+  accessLog: true,
+  bypass: false,
+  ...fields,
+});
+
+test('absent keys are the defaults; an empty list of providers is off, a list with one is on', () => {
+  const rows: readonly [string, object][] = [
+    ['{}', {}],
+    ['defaultProviders: {}', {}],
+    ['defaultProviders: {metrics: }', {}],
+    ['defaultProviders: {metrics: [prometheus], accessLogging: [envoy]}', {}],
+    ['defaultProviders: {metrics: []}', { metrics: false }],
+    ['defaultProviders: {accessLogging: []}', { accessLog: false }],
+    ['defaultProviders:\n  metrics: []\n  accessLogging: []', { metrics: false, accessLog: false }],
+  ];
+  for (const [mesh, expected] of rows) {
+    const translation = translate(configMap({ mesh }));
+    assert.deepEqual(translation.mesh, [settings(expected)], mesh);
+    assert.deepEqual(translation.findings, [], mesh);
+  }
+  const empty = translate('apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n');
+  assert.deepEqual(empty.mesh, [settings({})]);
+});
+
+test('bypass is a key of data.weir; without telemetry off it is taken and reported as useless', () => {
+  const off = 'defaultProviders: {metrics: [], accessLogging: []}';
+  const quiet = translate(configMap({ mesh: off, weir: 'bypass: true' }));
+  assert.deepEqual(quiet.mesh, [settings({ metrics: false, accessLog: false, bypass: true })]);
+  assert.deepEqual(quiet.findings, []);
+  const useless = translate(configMap({ weir: 'bypass: true' }));
+  assert.deepEqual(useless.mesh, [settings({ bypass: true })]);
+  assert.match(
+    useless.findings.map(formatFinding).join(),
+    /f\.yaml:6: .*data\.weir\.bypass: has no effect while metrics/,
+  );
+});
+
+test('only the root namespace’s ConfigMap of that name counts; others are left alone', () => {
+  const rows = ['{name: istio, namespace: shop}', '{name: istio}', '{name: settings, namespace: istio-system}'];
+  for (const metadata of rows) {
+    const translation = translate(configMap({ mesh: 'nonsense: [' }, metadata));
+    assert.deepEqual([translation.mesh, translation.findings], [[], []], metadata);
+  }
+});
+
+test('keys that do nothing are named with the line they stand on inside the text', () => {
+  const mesh = 'defaultProviders:\n  metrics:\n  - prometheus\n  - stackdriver\ntrustDomain: td\ndefaultProvider: {}';
+  const found = translate(configMap({ mesh, weir: 'bypas: true', meshNetworks: 'networks: {}' })).findings;
+  assert.deepEqual(
+    found.map(({ severity, code, line, field }) => [severity, code, line, field]),
+    [
+      ['warning', 'UNSUPPORTED', 9, 'data.mesh.defaultProviders.metrics[1]'],
+      ['warning', 'UNSUPPORTED', 10, 'data.mesh.trustDomain'],
+      ['warning', 'UNKNOWN_FIELD', 11, 'data.mesh.defaultProvider'],
+      ['warning', 'UNKNOWN_FIELD', 13, 'data.weir.bypas'],
+      ['warning', 'UNSUPPORTED', 14, 'data.meshNetworks'],
+    ],
+  );
+  assert.match(found[2]?.remedy ?? '', /did you mean defaultProviders\?/);
+});
+
+test('what is wrong is refused with file and line, and the last valid version stays', () => {
+  const good = configMap({ mesh: 'defaultProviders: {metrics: []}' });
+  const rows: readonly [Record<string, string>, RegExp][] = [
+    [{ mesh: 'a: [' }, /f\.yaml:5: .*data\.mesh: line 1 of it: /],
+    [{ mesh: '- a' }, /f\.yaml:\d+: .*data\.mesh: is a list, not a mapping/],
+    [{ mesh: 'a: 1\n---\nb: 1' }, /data\.mesh: holds several YAML documents/],
+    [{ mesh: 'defaultProviders: {metrics: prometheus}' }, /f\.yaml:6: .*metrics: is the text "prometheus", not a list/],
+    [{ weir: 'bypass: "yes"' }, /f\.yaml:6: .*data\.weir\.bypass: is the text "yes", not a boolean/],
+  ];
+  for (const [data, expected] of rows) {
+    const translation = translate(good).change({ 'f.yaml': configMap(data) });
+    assert.match(translation.findings.map(formatFinding).join('\n'), expected);
+    assert.deepEqual(translation.mesh, [settings({ metrics: false })]);
+  }
+});
+
+test('a deleted ConfigMap takes its settings with it', () => {
+  const translation = new Translation().change({ 'm.yaml': configMap({ weir: 'bypass: false' }) });
+  assert.equal(translation.mesh.length, 1);
+  assert.deepEqual(translation.change({ 'm.yaml': null }).mesh, []);
+});

@@ -124,6 +124,15 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
 
   /** Dials: 0, or −errno. */
   open(): number {
+    const { preamble } = this.plan;
+    const held = preamble === null ? 0 : this.#outbox.holdKept(preamble);
+    if (held < 0) return held;
+    const opened = this.#openSocket();
+    if (opened < 0) this.#outbox.clear();
+    return opened;
+  }
+
+  #openSocket(): number {
     this.#environment.reactor.charge(DIAL_COST);
     const fd = dial(this.plan);
     if (fd < 0) return fd;
@@ -134,10 +143,6 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
     }
     this.fd = fd;
     this.#usage.dialStarted();
-    if (this.plan.preamble !== null && this.#outbox.holdKept(this.plan.preamble) < 0) {
-      this.close();
-      return -ENOBUFS;
-    }
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
     return 0;
   }

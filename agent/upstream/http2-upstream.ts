@@ -71,7 +71,11 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     this.fd = fd;
     this.#usage.dialStarted();
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
-    if (this.#plan.preamble !== null) this.#output.begin(this.#plan.preamble);
+    const { preamble } = this.#plan;
+    if (preamble !== null) {
+      const at = this.#output.reserve(preamble.length);
+      preamble.copy(this.#output.bytes, at);
+    }
     this.session.start();
     return 0;
   }

@@ -197,14 +197,13 @@ for (const octets of ['P', 'PRI * HTTP', '\r\n', '\x16\x03']) {
   });
 }
 
-test('undeclared: an HTTP/2 preface in pieces is recognised', async () => {
-  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0';
+test('undeclared: an HTTP/2 preface in pieces is HTTP/2', async () => {
   const socket = lab.dial('a', AUTO, 443);
   socket.setNoDelay(true);
-  socket.write(preface.slice(0, 3));
+  socket.write('PRI');
   await new Promise((resolve) => setImmediate(resolve));
-  const answer = Buffer.from(await converse(socket, preface.slice(3)), 'latin1');
-  assert.equal(answer[3], 4, 'the agent answers with SETTINGS of its own');
+  const settings = await converse(socket, ' * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', /^.{9}/s);
+  assert.equal(settings.charCodeAt(3), 4, 'a SETTINGS frame');
 });
 
 function backend(name: string, weight = 1, valid = true): TlsRoute['backends'][number] {

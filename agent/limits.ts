@@ -141,6 +141,12 @@ export const limits = {
   http2OutputPauseBytes: 131_072,
   /** Connections per (source pod, endpoint): 100 streams each is what most servers allow. More: 503. */
   http2UpstreamsPerPoolMax: 16,
+  /** An endpoint's SETTINGS, once connected, for a request that depends on them (extended CONNECT): 503. As long as connecting may take. */
+  http2SettingsTimeoutMs: 10_000,
+  /** Body of such a request that comes meanwhile, octets: the initial window of its stream, so a peer that keeps to it is never refused. */
+  http2WaitingBodyBytesMax: 65_535,
+  /** Times one request is sent when endpoints say each time that they have not looked at it: Istio's default is two retries. */
+  http2AttemptsMax: 3,
   /** After GOAWAY, how long a client may take to end its streams and connection while the agent drains. */
   http2GoAwayTimeoutMs: 5_000,
   /** Frames of one connection, collected during a turn, octets. */
@@ -202,7 +208,7 @@ export const limits = {
   saturationWindowMs: 1_000,
 
   // --- connections
-  /** Request octets kept to replay an idempotent request whose reused upstream connection turned out closed. */
+  /** Request octets kept to send a request once more: idempotent and the reused connection was closed; HTTP/2: refused unseen. */
   replayBytesMax: 4_096,
   /** Free buffers for kept requests, per size and worker; more than that are garbage. */
   replayBuffersMax: 1_024,

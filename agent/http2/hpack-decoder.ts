@@ -48,6 +48,8 @@ interface LatinBuffer {
 export class HpackDecoder {
   /** After HPACK_OK: what the block said. */
   list: HeaderList | null = null;
+  /** After HPACK_TOO_LARGE: the value of content-type, as far as it was seen, else ''. Says in which terms to refuse. */
+  contentType = '';
   readonly #lists: HeaderListTable;
   readonly #bounds: HpackBounds;
   readonly #table = new DynamicTable(TABLE_BYTES_INITIAL);
@@ -101,10 +103,14 @@ export class HpackDecoder {
     this.#size = 0;
     this.#hash = 0;
     this.#never = false;
+    this.contentType = '';
     this.#at = start;
     if (!this.#sizeUpdates(bytes, end)) return HPACK_ERROR;
     while (this.#at < end) if (!this.#field(bytes, end)) return HPACK_ERROR;
-    if (this.#over()) return HPACK_TOO_LARGE;
+    if (this.#over()) {
+      if (this.contentType === '') this.contentType = this.#addedContentType();
+      return HPACK_TOO_LARGE;
+    }
     const list = this.#finish();
     if (!this.#never && table.generation === generation) {
       this.#cache?.keep(bytes, start, end, generation, list);
@@ -176,12 +182,21 @@ export class HpackDecoder {
   }
 
   #add(name: string, value: string, hash: number): void {
-    if (this.#over()) return;
+    if (this.#over()) {
+      if (name === 'content-type') this.contentType = value;
+      return;
+    }
     this.#size += name.length + value.length + ENTRY_OVERHEAD;
     const count = this.#count++;
     scratchNames[count] = name;
     scratchValues[count] = value;
     this.#hash = addFieldHash(this.#hash, hash);
+  }
+
+  /** Of the list in work. */
+  #addedContentType(): string {
+    const at = scratchNames.lastIndexOf('content-type', this.#count - 1);
+    return at < 0 ? '' : (scratchValues[at] as string);
   }
 
   /** The field just added is never to be indexed. */

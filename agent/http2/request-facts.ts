@@ -127,8 +127,7 @@ export class RequestFacts implements RequestView {
 
   /** What may be forwarded: the same judgement as HTTP/1's, by the same code. */
   #judge(): void {
-    const contentType = this.header('content-type') ?? '';
-    this.isGrpc = contentType === 'application/grpc' || /^application\/grpc[+;]/.test(contentType);
+    this.isGrpc = isGrpcType(this.header('content-type') ?? '');
     this.acceptsTrailers = this.list.names.includes('te');
     if (!this.#judgeAuthority()) return;
     if (this.isConnect) return;
@@ -172,6 +171,11 @@ export class RequestFacts implements RequestView {
     this.refusedStatus = 400;
     this.refusal = reason;
   }
+}
+
+/** Whether a request of that content-type is a gRPC call (gRPC over HTTP/2, Requests). */
+export function isGrpcType(contentType: string): boolean {
+  return contentType === 'application/grpc' || /^application\/grpc[+;]/.test(contentType);
 }
 
 const HAS_METHOD = 1;

@@ -35,8 +35,8 @@ import { Http2Stream } from './stream.ts';
 export interface SessionOwner {
   /** Server: a request. Sets stream.handler, or answers at once. */
   onRequest(stream: Http2Stream, list: HeaderList, endStream: boolean): void;
-  /** Server: a request whose fields exceed the bounds; it has to be answered (431). */
-  onTooLarge(stream: Http2Stream): void;
+  /** Server: a request whose fields exceed the bounds; it has to be answered (431). `contentType` as far as it was seen, else ''. */
+  onTooLarge(stream: Http2Stream, contentType: string): void;
   /** A stream has ended, in whatever way. */
   onStreamClosed(): void;
   /** The peer takes no more streams. */
@@ -314,7 +314,7 @@ export class Http2Session {
 
   #onTooLarge(stream: Http2Stream, isRequest: boolean): void {
     this.#owner.onBound('headBytesMax');
-    if (isRequest) this.#owner.onTooLarge(stream);
+    if (isRequest) this.#owner.onTooLarge(stream, this.#decoder.contentType);
     else this.#streamError(stream, frame.ENHANCE_YOUR_CALM, 0);
   }
 
@@ -453,6 +453,11 @@ export class Http2Session {
   }
 
   // --- streams
+
+  /** The peer's SETTINGS have been received: `peer` is what it announced. */
+  get settled(): boolean {
+    return this.#settingsSeen;
+  }
 
   /** Client: room for one more stream. */
   get hasRoom(): boolean {

@@ -506,6 +506,7 @@ export class HttpExchange implements Exchange {
     const { status, peer } = this;
     recordRequest(this.#flow, peer, status, flags, durationMs, this.#requestBytes, this.#responseBytes);
     if (this.#log === null || !this.#context.accessLog.wants(status >= 400 || reason !== null)) return;
-    logRequest(this.#flow, peer, this.#log, { status, reason, durationMs }, this.#requestBytes, this.#responseBytes);
+    const result = { protocol: 'http' as const, status, grpcStatus: null, reason, durationMs };
+    logRequest(this.#flow, peer, this.#log, result, this.#requestBytes, this.#responseBytes);
   }
 }

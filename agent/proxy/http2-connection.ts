@@ -6,7 +6,7 @@ import type { PeerFacts } from './peer-facts.ts';
 import type { Pod } from './pod.ts';
 
 export const UNREACHABLE: AdmissionRefusal = { reason: 'UPSTREAM_CONNECT_FAILED', flags: 'UF' };
-const OVERFLOW: AdmissionRefusal = { reason: 'UPSTREAM_OVERFLOW', flags: 'UO' };
+export const OVERFLOW: AdmissionRefusal = { reason: 'UPSTREAM_OVERFLOW', flags: 'UO' };
 
 /** One that is shared by all clients of the pod, or why there is none (answer 503). Hot. */
 export function sharedConnection(context: WorkerContext, pod: Pod, peer: PeerFacts): Http2Upstream | AdmissionRefusal {

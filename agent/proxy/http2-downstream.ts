@@ -11,7 +11,7 @@ import { discard, receive, setReset, shutdownWrite } from '../engine/socket.ts';
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import { CANCEL, errorName, NO_ERROR } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
-import { RequestFacts } from '../http2/request-facts.ts';
+import { isGrpcType, RequestFacts } from '../http2/request-facts.ts';
 import { CONNECTION_LOST, Http2Session, type SessionOwner } from '../http2/session.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import type { ConnectionInfo } from '../ipc/messages.ts';
@@ -170,14 +170,14 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
       return;
     }
     stream.expected = facts.contentLength;
-    const exchange = new Http2Exchange(this, stream, facts);
+    const exchange = new Http2Exchange(this, stream, facts, facts.isGrpc);
     this.#exchanges.add(exchange);
     exchange.begin(endStream);
   }
 
-  onTooLarge(stream: Http2Stream): void {
+  onTooLarge(stream: Http2Stream, contentType: string): void {
     this.#requests++;
-    const exchange = new Http2Exchange(this, stream, null);
+    const exchange = new Http2Exchange(this, stream, null, isGrpcType(contentType));
     this.#exchanges.add(exchange);
     exchange.refuse(431, 'HEAD_TOO_LARGE');
   }

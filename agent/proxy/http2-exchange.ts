@@ -6,9 +6,12 @@
  *
  * What one side's stream does not take waits there, and the other side gets its window back only as it is sent: memory is
  * bounded by the windows. A reset on one side resets the other with the same code (gRPC gives those codes meaning).
+ *
+ * A short body is kept until the response begins: a request that an endpoint has not looked at is routed and sent again. CONNECT
+ * (RFC 9113 section 8.5, RFC 8441) becomes a tunnel with a 2xx: it is over when both sides have ended, not with the response.
  */
 import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
-import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/frame.ts';
+import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
 import { grpcStatusOf, ResponseFacts } from '../http2/response-facts.ts';
 import { trailersAreValid } from '../http2/field-rules.ts';
@@ -18,24 +21,27 @@ import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
 import { Http1Stream } from '../upstream/http1-stream.ts';
 import { HttpUpstream } from '../upstream/http-upstream.ts';
-import { Http2Upstream } from '../upstream/http2-upstream.ts';
+import { limits } from '../limits.ts';
+import { Http2Upstream, type SettingsWaiter } from '../upstream/http2-upstream.ts';
 import { type AdmissionRefusal, admitDial, admitRequest, requestEnded } from './admission.ts';
-import { sharedConnection, UNREACHABLE } from './http2-connection.ts';
+import { OVERFLOW, sharedConnection, UNREACHABLE } from './http2-connection.ts';
 import type { Http2Downstream } from './http2-downstream.ts';
-import { editedList, forwardedRequest, localHeaders } from './http2-lists.ts';
+import { editedList, forwardedRequest, localHeaders, localTrailers } from './http2-lists.ts';
+import { KeptBody } from './kept-body.ts';
 import { localBody } from './local-response.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import { captureRequest, logRequest, type RequestLog, recordRequest } from './request-record.ts';
 import { type RouteOutcome, routeRequest } from './route-request.ts';
 
-/** A refused or lost request is sent once more, if nothing of it can have been acted on. */
-const ATTEMPTS_MAX = 2;
+/** Answered with 501. */
+const NO_EXTENDED_CONNECT: AdmissionRefusal = { reason: 'EXTENDED_CONNECT_UNSUPPORTED', flags: '-' };
 
-export class Http2Exchange implements StreamHandler {
+export class Http2Exchange implements StreamHandler, SettingsWaiter {
   readonly #client: Http2Downstream;
   readonly #down: Http2Stream;
   /** null: the fields were too large to be kept. */
   readonly #facts: RequestFacts | null;
+  readonly #isGrpc: boolean;
   readonly #startedMs: number;
   #up: MessageStream | null = null;
   #speaks: RouteOutcome['speaks'] = 'same';
@@ -43,9 +49,17 @@ export class Http2Exchange implements StreamHandler {
   #sent: HeaderList | null = null;
   #responseEdits: HeaderEdits | null = null;
   #attempts = 0;
-  /** Octets of the request's body went upstream: they are not kept, so the request cannot be sent again. */
-  #bodySent = false;
+  /** The request as far as it has come, while it may have to be sent again; null: no body so far. */
+  #kept: KeptBody | null = null;
+  #requestTrailers: HeaderList | null = null;
+  /** Octets of it that wait at the endpoint's stream, and for which the client has its window back already. */
+  #credited = 0;
   #requestEnded = false;
+  /** The endpoint has ended its side of a tunnel. */
+  #tunnelHalfClosed = false;
+  #isTunnel = false;
+  /** An extended CONNECT waits for the SETTINGS of this connection. */
+  #waitsFor: Http2Upstream | null = null;
   #status = 0;
   #grpcStatus = '';
   #recorded = false;
@@ -55,10 +69,11 @@ export class Http2Exchange implements StreamHandler {
   #responseBytes = 0;
   #log: RequestLog | null = null;
 
-  constructor(client: Http2Downstream, down: Http2Stream, facts: RequestFacts | null) {
+  constructor(client: Http2Downstream, down: Http2Stream, facts: RequestFacts | null, isGrpc: boolean) {
     this.#client = client;
     this.#down = down;
     this.#facts = facts;
+    this.#isGrpc = isGrpc;
     this.#startedMs = client.context.reactor.nowMs;
     down.handler = this;
   }
@@ -68,7 +83,7 @@ export class Http2Exchange implements StreamHandler {
   /** Routes, authorises and sends it on. Hot. */
   begin(endStream: boolean): void {
     const facts = this.#facts as RequestFacts;
-    const { context, flow } = this.#client;
+    const { context } = this.#client;
     this.#requestEnded = endStream;
     if (context.accessLog.mode !== 'off') this.#log = captureRequest(facts);
     const refusal = admitRequest(this.#client.flow.pod);
@@ -81,7 +96,12 @@ export class Http2Exchange implements StreamHandler {
       this.refuse(facts.refusedStatus, facts.refusal);
       return;
     }
-    const outcome = routeRequest(flow, facts);
+    this.#route(facts);
+  }
+
+  /** Chooses where it goes, and sends what there is of it. Hot. */
+  #route(facts: RequestFacts): void {
+    const outcome = routeRequest(this.#client.flow, facts);
     this.#peer = outcome.peer;
     this.#client.lastPeer = outcome.peer;
     if (this.#log !== null) {
@@ -89,14 +109,14 @@ export class Http2Exchange implements StreamHandler {
       this.#log.policy = outcome.policy;
     }
     if (outcome.status !== 0) this.#respond(outcome.status, outcome.reason, outcome.flags);
-    else this.#forward(facts, outcome, endStream);
+    else this.#forward(facts, outcome);
   }
 
-  #forward(facts: RequestFacts, outcome: RouteOutcome, endStream: boolean): void {
+  #forward(facts: RequestFacts, outcome: RouteOutcome): void {
     this.#responseEdits = outcome.responseEdits;
     this.#speaks = outcome.speaks;
-    if (facts.protocol !== null && this.#speaks === 'http1') {
-      this.#respond(501, 'EXTENDED_CONNECT_UNSUPPORTED', '-');
+    if (facts.method === 'CONNECT' && this.#speaks === 'http1') {
+      this.#respond(501, facts.protocol === null ? 'CONNECT_UNSUPPORTED' : NO_EXTENDED_CONNECT.reason, '-');
       return;
     }
     const list = forwardedRequest(facts, outcome.requestEdits, this.#client.context.headerLists);
@@ -105,27 +125,65 @@ export class Http2Exchange implements StreamHandler {
       return;
     }
     this.#sent = list;
-    this.#send(list, endStream);
+    const up = this.#open(this.#peer as PeerFacts);
+    if (up !== null) this.#send(list, up);
   }
 
-  #send(list: HeaderList, endStream: boolean): void {
-    const up = this.#open(this.#peer as PeerFacts);
+  /** Sends what there is of the request; most often that is its head. Hot. */
+  #send(list: HeaderList, up: MessageStream | AdmissionRefusal): void {
     if ('reason' in up) {
-      this.#respond(503, up.reason, up.flags);
+      this.#respond(up === NO_EXTENDED_CONNECT ? 501 : 503, up.reason, up.flags);
       return;
     }
     this.#attempts++;
     this.#up = up;
-    up.sendHeaders(list, endStream);
+    this.#credited = 0;
+    const kept = this.#kept;
+    const trailers = this.#requestTrailers;
+    const isEmpty = kept === null || kept.length === 0;
+    up.sendHeaders(list, this.#requestEnded && isEmpty && trailers === null);
+    if (kept !== null && !isEmpty && this.#up === up) this.#sendKept(up, kept, trailers === null);
+    if (trailers !== null && this.#up === up) up.sendTrailers(trailers);
   }
 
-  /** A stream to the peer, on a connection that is there or dialled; or why there is none. */
-  #open(peer: PeerFacts): MessageStream | AdmissionRefusal {
+  /** The client gets its window back for all that does not wait; what it has had back before is not given twice. */
+  #sendKept(up: MessageStream, kept: KeptBody, isLast: boolean): void {
+    const waiting = up.sendData(kept.octets, 0, kept.length, this.#requestEnded && isLast);
+    const owed = this.#down.unconsumed;
+    if (owed > waiting) this.#down.consumed(owed - waiting);
+    else this.#credited = waiting - owed;
+  }
+
+  /** A stream to the peer, on a connection that is there or dialled; why there is none; or null: onSettled() will be called. */
+  #open(peer: PeerFacts): MessageStream | AdmissionRefusal | null {
     const { context, flow } = this.#client;
     if (this.#speaks === 'http1') return this.#openHttp1(peer);
     const isOwn = peer.endpoint.slot === UNBALANCED_SLOT;
     const upstream = isOwn ? this.#client.dedicated(peer) : sharedConnection(context, flow.pod, peer);
-    return upstream instanceof Http2Upstream ? upstream.begin(this) : upstream;
+    if (!(upstream instanceof Http2Upstream)) return upstream;
+    if (this.#facts?.protocol === null) return upstream.begin(this);
+    if (upstream.session.settled) return this.#openExtended(upstream);
+    this.#waitsFor = upstream;
+    upstream.awaitSettings(this);
+    return null;
+  }
+
+  /** For a request that only some endpoints understand (RFC 8441 section 3). */
+  #openExtended(upstream: Http2Upstream): MessageStream | AdmissionRefusal {
+    if (!upstream.session.peer.extendedConnect) return NO_EXTENDED_CONNECT;
+    return upstream.hasRoom ? upstream.begin(this) : OVERFLOW;
+  }
+
+  onSettled(): void {
+    const upstream = this.#waitsFor as Http2Upstream;
+    this.#waitsFor = null;
+    this.#send(this.#sent as HeaderList, this.#openExtended(upstream));
+  }
+
+  onNotSettled(errno: number): void {
+    this.#waitsFor = null;
+    if (this.#log !== null) this.#log.errno = errno;
+    this.#fail(503, UNREACHABLE.reason, UNREACHABLE.flags, REFUSED_STREAM);
   }
 
   #openHttp1(peer: PeerFacts): MessageStream | AdmissionRefusal {
@@ -155,8 +213,13 @@ export class Http2Exchange implements StreamHandler {
   }
 
   onSent(stream: MessageStream, octets: number): void {
-    if (stream === this.#down) this.#up?.consumed(octets);
-    else this.#down.consumed(octets);
+    if (stream === this.#down) {
+      this.#up?.consumed(octets);
+      return;
+    }
+    const before = Math.min(octets, this.#credited);
+    this.#credited -= before;
+    if (octets > before) this.#down.consumed(octets - before);
   }
 
   onReset(stream: MessageStream, code: number): void {
@@ -167,23 +230,41 @@ export class Http2Exchange implements StreamHandler {
   #onRequestBody(from: Buffer, start: number, length: number, endStream: boolean): void {
     this.#requestBytes += length;
     if (endStream) this.#requestEnded = true;
+    if (this.#waitsFor !== null) {
+      this.#keepWaiting(from, start, length);
+      return;
+    }
     const up = this.#up;
     if (up === null || up.closed || up.localClosed) {
       this.#down.consumed(length); // answered already: what still comes is dropped
       return;
     }
-    this.#bodySent = true;
-    const kept = up.sendData(from, start, length, endStream);
-    if (length > kept) this.#down.consumed(length - kept);
+    if (this.#status === 0 && length > 0) this.#body().add(from, start, length, limits.replayBytesMax);
+    const waiting = up.sendData(from, start, length, endStream);
+    if (length > waiting) this.#down.consumed(length - waiting);
+    if (endStream && this.#tunnelHalfClosed) this.#complete();
+  }
+
+  #body(): KeptBody {
+    this.#kept ??= new KeptBody(this.#client.context.keptRequests, this.#client.flow.pod.usage);
+    return this.#kept;
+  }
+
+  /** What the client says before anybody has agreed to the tunnel: within its window, which it does not get back yet. */
+  #keepWaiting(from: Buffer, start: number, length: number): void {
+    if (length === 0 || this.#body().add(from, start, length, limits.http2WaitingBodyBytesMax)) return;
+    this.#client.context.bounds.hit('http2WaitingBodyBytesMax');
+    this.#fail(503, 'POD_LIMIT_BUFFERED', 'UO', ENHANCE_YOUR_CALM);
   }
 
   #onRequestTrailers(list: HeaderList): void {
     this.#requestEnded = true;
-    if (!trailersAreValid(list)) {
+    // A tunnel has none (RFC 9113 section 8.5).
+    if (!trailersAreValid(list) || this.#facts?.method === 'CONNECT') {
       this.#down.session.malformed(this.#down);
       return;
     }
-    this.#bodySent = true;
+    if (this.#status === 0) this.#requestTrailers = list;
     this.#up?.sendTrailers(list);
   }
 
@@ -191,8 +272,11 @@ export class Http2Exchange implements StreamHandler {
 
   #onResponse(up: MessageStream, list: HeaderList, endStream: boolean): void {
     const facts = (list.response ??= new ResponseFacts(list));
-    const isHead = this.#facts?.method === 'HEAD';
-    const lengthLies = endStream && facts.contentLength > 0 && !isHead && facts.status !== 304;
+    const { method } = this.#facts as RequestFacts;
+    const isTunnel = method === 'CONNECT' && facts.status >= 200 && facts.status < 300;
+    // Content-Length says nothing of what follows (RFC 9110 sections 8.6 and 9.3.6).
+    const isUnmeasured = method === 'HEAD' || isTunnel;
+    const lengthLies = endStream && facts.contentLength > 0 && !isUnmeasured && facts.status !== 304;
     if (facts.malformed !== '' || (facts.status < 200 && endStream) || lengthLies) {
       this.#upstreamMalformed(up);
       return;
@@ -202,7 +286,9 @@ export class Http2Exchange implements StreamHandler {
       return;
     }
     up.headSeen = true;
-    if (!isHead) up.expected = facts.contentLength;
+    if (!isUnmeasured) up.expected = facts.contentLength;
+    this.#isTunnel = isTunnel;
+    this.#kept?.drop();
     this.#status = facts.status;
     this.#grpcStatus = facts.grpcStatus;
     const edited = editedList(list, this.#responseEdits, this.#client.context.headerLists);
@@ -213,24 +299,30 @@ export class Http2Exchange implements StreamHandler {
       return;
     }
     this.#down.sendHeaders(edited, endStream);
-    if (endStream) this.#complete();
+    if (endStream) this.#onResponseEnd();
   }
 
   #onResponseBody(up: MessageStream, from: Buffer, start: number, length: number, endStream: boolean): void {
     this.#responseBytes += length;
     const kept = this.#down.sendData(from, start, length, endStream);
     if (length > kept) up.consumed(length - kept);
-    if (endStream) this.#complete();
+    if (endStream) this.#onResponseEnd();
   }
 
   #onTrailers(up: MessageStream, list: HeaderList, endStream: boolean): void {
-    if (!endStream || !trailersAreValid(list)) {
+    if (!endStream || this.#isTunnel || !trailersAreValid(list)) {
       this.#upstreamMalformed(up);
       return;
     }
     this.#grpcStatus = grpcStatusOf(list);
     this.#down.sendTrailers(list);
     this.#complete();
+  }
+
+  /** A tunnel goes on while the client has something to say. */
+  #onResponseEnd(): void {
+    if (this.#isTunnel && !this.#requestEnded) this.#tunnelHalfClosed = true;
+    else this.#complete();
   }
 
   /** The response has been received whole; what the client's windows hold back is still to be sent. */
@@ -264,25 +356,30 @@ export class Http2Exchange implements StreamHandler {
       return;
     }
     if (this.#log !== null) this.#log.errno = up?.errno ?? 0;
-    const mayRepeat = code === REFUSED_STREAM || code === NOT_CONNECTED || this.#isSafeToRepeat(code);
-    if (this.#status === 0 && mayRepeat && this.#repeat(code)) return;
+    if (this.#status === 0 && this.#mayRepeat(code) && this.#repeat()) return;
     if (code === NOT_CONNECTED) this.#fail(503, 'UPSTREAM_CONNECT_FAILED', 'UF', REFUSED_STREAM);
     else if (code === REFUSED_STREAM) this.#fail(503, 'UPSTREAM_OVERFLOW', 'UO', REFUSED_STREAM);
     else if (code === CONNECTION_LOST) this.#fail(502, 'UPSTREAM_RESET', 'UC', INTERNAL_ERROR);
     else this.#passReset(code);
   }
 
-  /** A connection that broke before any answer: the endpoint may have acted on the request, which only idempotent methods allow. */
-  #isSafeToRepeat(code: number): boolean {
+  /**
+   * What the endpoint has refused was not acted on (RFC 9113 section 8.7). When a connection broke before any answer it may have
+   * been, which only idempotent methods allow, and once.
+   */
+  #mayRepeat(code: number): boolean {
+    if (code === REFUSED_STREAM) return this.#attempts < limits.http2AttemptsMax;
     const method = this.#facts?.method;
-    return code === CONNECTION_LOST && (method === 'GET' || method === 'HEAD' || method === 'OPTIONS');
+    const isSafe = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
+    return code === CONNECTION_LOST && isSafe && this.#attempts === 1;
   }
 
-  #repeat(code: number): boolean {
-    const list = this.#sent;
-    if (list === null || this.#bodySent || this.#attempts >= ATTEMPTS_MAX || code === NOT_CONNECTED) return false;
+  /** Sends it once more, wherever it belongs now: an endpoint that takes no more requests may have left its service. */
+  #repeat(): boolean {
+    const facts = this.#facts;
+    if (facts === null || this.#kept?.whole === false) return false;
     this.#client.context.bounds.event('upstream_replayed');
-    this.#send(list, this.#requestEnded);
+    this.#route(facts);
     return true;
   }
 
@@ -301,9 +398,17 @@ export class Http2Exchange implements StreamHandler {
       this.#respond(status, reason, flags);
       return;
     }
+    const down = this.#down;
+    // A call that has begun can still be told why it ends, unless the client is behind with reading.
+    if (this.#isGrpc && !down.closed && !down.localClosed && down.pendingBytes === 0) {
+      const trailers = localTrailers(status, reason, this.#client.context.headerLists);
+      this.#grpcStatus = grpcStatusOf(trailers);
+      down.sendTrailers(trailers);
+    }
     this.#record(flags, reason);
     this.#leave();
-    this.#down.reset(code);
+    if (!down.localClosed) down.reset(code);
+    else if (!this.#requestEnded) down.reset(NO_ERROR);
   }
 
   /** Answers a request that goes nowhere. */
@@ -313,7 +418,7 @@ export class Http2Exchange implements StreamHandler {
 
   #respond(status: number, reason: string, flags: string): void {
     const { context } = this.#client;
-    const isGrpc = this.#facts?.isGrpc === true;
+    const isGrpc = this.#isGrpc;
     const list = localHeaders(status, reason, isGrpc, context.headerLists);
     this.#status = isGrpc ? 200 : status;
     this.#grpcStatus = grpcStatusOf(list);
@@ -350,6 +455,9 @@ export class Http2Exchange implements StreamHandler {
   /** The request is no longer in flight; what the client's windows hold back may still be. */
   #leave(): void {
     this.#client.ended(this);
+    this.#kept?.drop();
+    this.#waitsFor?.forget(this);
+    this.#waitsFor = null;
     if (this.#admitted) requestEnded(this.#client.flow.pod);
     this.#admitted = false;
   }
@@ -359,12 +467,14 @@ export class Http2Exchange implements StreamHandler {
     this.#recorded = true;
     const { flow, context } = this.#client;
     const durationMs = context.reactor.nowMs - this.#startedMs;
-    const grpc = this.#facts?.isGrpc === true ? this.#grpcStatus : null;
+    const grpc = this.#isGrpc ? this.#grpcStatus : null;
     const peer = this.#peer;
     recordRequest(flow, peer, this.#status, flags, durationMs, this.#requestBytes, this.#responseBytes, grpc);
     const log = this.#log;
-    if (log === null || !context.accessLog.wants(this.#status >= 400 || reason !== null)) return;
-    const result = { status: this.#status, reason, durationMs };
+    const failed = this.#status >= 400 || reason !== null || (grpc !== null && grpc !== '0');
+    if (log === null || !context.accessLog.wants(failed)) return;
+    const protocol = grpc === null ? ('http2' as const) : ('grpc' as const);
+    const result = { protocol, status: this.#status, grpcStatus: grpc, reason, durationMs };
     logRequest(flow, peer, log, result, this.#requestBytes, this.#responseBytes);
   }
 }

@@ -75,7 +75,8 @@ function isField(name: string, value: string): boolean {
 
 /**
  * What a gRPC client sees instead of an HTTP status (grpc/grpc doc/http-grpc-status-mapping.md): 400 → INTERNAL, 403 →
- * PERMISSION_DENIED, 404 → UNIMPLEMENTED, 429, 502, 503, 504 → UNAVAILABLE, else UNKNOWN.
+ * PERMISSION_DENIED, 404 → UNIMPLEMENTED, 429, 502, 503, 504 → UNAVAILABLE, else UNKNOWN; and 431 → RESOURCE_EXHAUSTED,
+ * 501 → UNIMPLEMENTED. A route whose backend does not exist is UNAVAILABLE (Gateway API, GRPCRoute backendRefs).
  */
 const GRPC_STATUS: Readonly<Record<number, number>> = {
   400: 13,
@@ -84,6 +85,7 @@ const GRPC_STATUS: Readonly<Record<number, number>> = {
   404: 12,
   429: 14,
   431: 8,
+  501: 12,
   502: 14,
   503: 14,
   504: 14,
@@ -97,9 +99,7 @@ export function localHeaders(status: number, reason: string, isGrpc: boolean, ta
     ? [
         [':status', '200'],
         ['content-type', 'application/grpc'],
-        ['grpc-status', String(GRPC_STATUS[status] ?? 2)],
-        ['grpc-message', percentEncoded(body.trimEnd())],
-        ['x-weir-reason', reason],
+        ...grpcOutcome(status, reason),
       ]
     : [
         [':status', String(status)],
@@ -113,6 +113,25 @@ export function localHeaders(status: number, reason: string, isGrpc: boolean, ta
     fields.map(([, value]) => value as string),
     null,
   );
+}
+
+/** What ends a gRPC call whose response has begun. */
+export function localTrailers(status: number, reason: string, table: HeaderListTable): HeaderList {
+  const fields = grpcOutcome(status, reason);
+  return table.intern(
+    fields.map(([name]) => name),
+    fields.map(([, value]) => value),
+    null,
+  );
+}
+
+function grpcOutcome(status: number, reason: string): [string, string][] {
+  const code = reason === 'NO_VALID_BACKEND' ? 14 : (GRPC_STATUS[status] ?? 2);
+  return [
+    ['grpc-status', String(code)],
+    ['grpc-message', percentEncoded(localBody(reason).trimEnd())],
+    ['x-weir-reason', reason],
+  ];
 }
 
 /** `grpc-message` is percent-encoded outside printable ASCII, and `%` itself (gRPC over HTTP/2, Responses). */

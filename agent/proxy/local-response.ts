@@ -28,6 +28,8 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   NO_VALID_BACKEND: 'the route refers to a backend that does not exist',
   BAD_HEADER_EDIT: "the route's header modifiers would make this message invalid",
   NO_HEALTHY_UPSTREAM: 'the service has no ready endpoint',
+  CONNECT_UNSUPPORTED: 'the endpoint speaks HTTP/1.1, and a CONNECT that came in HTTP/2 is not translated',
+  EXTENDED_CONNECT_UNSUPPORTED: 'the endpoint has not announced that it takes an extended CONNECT (RFC 8441)',
   UPSTREAM_CONNECT_FAILED: 'the endpoint refused the connection or did not answer in time',
   UPSTREAM_OVERFLOW: 'the endpoint takes no more requests at a time',
   UPSTREAM_RESET: 'the endpoint closed the connection before it answered',

@@ -34,12 +34,8 @@ export class KeptRequests {
    */
   keep(usage: PodUsage, source: Buffer, start: number, octets: number, anyLength: boolean): Buffer | null {
     if (octets > limits.replayBytesMax && !anyLength) return null;
-    const kept = this.#take(octets + LENGTH_BYTES);
-    if (!usage.canHold(kept.length)) {
-      this.#give(kept);
-      return null;
-    }
-    usage.hold(kept.length);
+    const kept = this.borrow(usage, octets + LENGTH_BYTES);
+    if (kept === null) return null;
     // A loop over a short request is cheaper than Buffer.copy's typed-array views (scripts/bench-http1.ts, LOOP_COPY_MAX).
     if (octets <= LOOP_COPY_MAX) {
       for (let i = 0; i < octets; i++) kept[LENGTH_BYTES + i] = source[start + i] as number;
@@ -49,6 +45,17 @@ export class KeptRequests {
     kept[0] = octets & 0xff;
     kept[1] = octets >> 8;
     return kept;
+  }
+
+  /** A buffer of at least so many octets, to be given back with release(); null when the pod may hold no more. Hot. */
+  borrow(usage: PodUsage, octets: number): Buffer | null {
+    const buffer = this.#take(octets);
+    if (!usage.canHold(buffer.length)) {
+      this.#give(buffer);
+      return null;
+    }
+    usage.hold(buffer.length);
+    return buffer;
   }
 
   release(usage: PodUsage, kept: Buffer): void {

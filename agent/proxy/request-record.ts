@@ -46,7 +46,11 @@ export function recordRequest(
 }
 
 export interface RequestResult {
+  /** As the client spoke. */
+  readonly protocol: 'http' | 'http2' | 'grpc';
   readonly status: number;
+  /** null: not gRPC; '' a gRPC call that ended without a status. */
+  readonly grpcStatus: string | null;
   readonly reason: string | null;
   readonly durationMs: number;
 }
@@ -62,12 +66,13 @@ export function logRequest(
   const { status, reason } = result;
   flow.context.accessLog.write({
     ...accessFields(flow, peer),
-    protocol: 'http',
+    protocol: result.protocol,
     route: log.route,
     method: log.method,
     host: log.host,
     path: log.path,
     status,
+    grpcStatus: result.grpcStatus === null || result.grpcStatus === '' ? null : Number(result.grpcStatus),
     reason: reason !== null && log.errno !== 0 ? `${reason} (${errnoName(log.errno)})` : reason,
     policy: log.policy,
     durationMs: Math.round(result.durationMs * 1000) / 1000,

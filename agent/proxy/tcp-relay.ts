@@ -411,6 +411,7 @@ function logConnection(
     host: flow.serverName === '' ? null : flow.serverName,
     path: null,
     status: 0,
+    grpcStatus: null,
     reason,
     policy,
     durationMs: Math.round(reactor.nowMs - flow.openedMs),

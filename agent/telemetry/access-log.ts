@@ -10,7 +10,7 @@ import type { BoundCounters } from './bounds.ts';
 
 export interface AccessRecord {
   readonly direction: 'outbound' | 'inbound';
-  readonly protocol: 'http' | 'tcp' | 'tls';
+  readonly protocol: 'http' | 'http2' | 'grpc' | 'tcp' | 'tls';
   readonly sourcePod: string | null;
   readonly source: string;
   readonly destination: string;
@@ -24,6 +24,8 @@ export interface AccessRecord {
   readonly path: string | null;
   /** HTTP status; 0 for a TCP connection. */
   readonly status: number;
+  /** `grpc-status` of a gRPC call; null: it ended without one, or it was none. */
+  readonly grpcStatus: number | null;
   /** `x-weir-reason` when weir itself answered or cut, else null. */
   readonly reason: string | null;
   readonly policy: string | null;

@@ -23,6 +23,13 @@ export interface Http2PoolLike {
   forget(upstream: Http2Upstream): void;
 }
 
+/** Who must know what the endpoint announces in SETTINGS before anything is sent. Told once, of one or the other. */
+export interface SettingsWaiter {
+  onSettled(): void;
+  /** The connection could not be made or broke (`errno`: −errno, or 0), or no SETTINGS came in time. */
+  onNotSettled(errno: number): void;
+}
+
 export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, OutputOwner {
   readonly tenant: number;
   readonly endpoint: Endpoint;
@@ -36,6 +43,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
   readonly #output: FrameOutput;
   readonly #rest: Remainder;
   readonly #timer: Timer = new Timer(this);
+  readonly #waiters = new Set<SettingsWaiter>();
   #connected = false;
   #closed = false;
   #paused = false;
@@ -93,6 +101,17 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     return stream;
   }
 
+  /** Tells it when `session.settled`, which is not so yet, or that it will not be. */
+  awaitSettings(waiter: SettingsWaiter): void {
+    this.#waiters.add(waiter);
+    if (this.#connected) this.#armForSettings();
+  }
+
+  /** It waits no more. */
+  forget(waiter: SettingsWaiter): void {
+    this.#waiters.delete(waiter);
+  }
+
   onReady(events: number): number {
     if (!this.#connected && !this.#onConnecting(events)) return 500;
     let cost = 200;
@@ -107,7 +126,8 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
 
   onTimer(): void {
     if (this.#connected) {
-      this.close(CONNECTION_LOST);
+      if (this.#output.broken || this.#waiters.size === 0) this.close(CONNECTION_LOST);
+      else this.#onNoSettings();
       return;
     }
     this.#environment.bounds.hit('connectTimeoutMs');
@@ -127,8 +147,32 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     this.#usage.dialEnded();
     this.#output.ready = true;
     this.#environment.reactor.timers.disarm(this.#timer);
+    if (this.#waiters.size > 0) this.#armForSettings();
     this.#updateInterest();
     return true;
+  }
+
+  #armForSettings(): void {
+    if (!this.#timer.armed) this.#environment.reactor.timers.arm(this.#timer, limits.http2SettingsTimeoutMs);
+  }
+
+  #onSettings(): void {
+    if (!this.#output.broken) this.#environment.reactor.timers.disarm(this.#timer);
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter.onSettled();
+  }
+
+  /** Those who have sent something wait on: only who must know first has waited in vain. */
+  #onNoSettings(): void {
+    this.#environment.bounds.hit('http2SettingsTimeoutMs');
+    this.#tellNotSettled(-ETIMEDOUT);
+  }
+
+  #tellNotSettled(errno: number): void {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter.onNotSettled(errno);
   }
 
   #read(): number {
@@ -144,6 +188,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     this.#rest.clear();
     const end = held + got;
     const rest = this.session.receive(buffer.bytes, 0, end, this.#environment.reactor.nowMs);
+    if (this.#waiters.size > 0 && this.session.settled) this.#onSettings();
     if (this.#closed) return got;
     if (this.session.failed >= 0 || !this.#rest.put(buffer.bytes, rest, end)) this.close(CONNECTION_LOST);
     return got;
@@ -195,7 +240,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
 
   /** Nothing is under way on it. */
   get idle(): boolean {
-    return this.session.active === 0;
+    return this.session.active === 0 && this.#waiters.size === 0;
   }
 
   /** Closes the socket; streams that are left hear `code`. */
@@ -206,6 +251,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     this.#environment.reactor.timers.disarm(this.#timer);
     if (this.fd >= 0 && !this.#connected) this.#usage.dialEnded();
     this.session.end(code);
+    if (this.#waiters.size > 0) this.#tellNotSettled(this.session.errno);
     this.#output.close();
     if (this.fd >= 0) this.#environment.reactor.removeAndClose(this.fd);
     this.fd = -1;

@@ -96,11 +96,7 @@ export function localHeaders(status: number, reason: string, isGrpc: boolean, ta
   const body = localBody(reason);
   const seconds = retryAfter(reason);
   const fields = isGrpc
-    ? [
-        [':status', '200'],
-        ['content-type', 'application/grpc'],
-        ...grpcOutcome(status, reason),
-      ]
+    ? [[':status', '200'], ['content-type', 'application/grpc'], ...grpcOutcome(status, reason)]
     : [
         [':status', String(status)],
         ['content-type', 'text/plain'],

@@ -92,11 +92,8 @@ function afterHeader(
       if (protocol === 'tcp') return TO_RELAY;
       return kind === IS_HTTP ? TO_HTTP : TO_HTTP2;
     case IS_OPAQUE:
-      // On a port that is declared http nothing is guessed: what is not HTTP is refused as HTTP.
-      if (protocol !== 'http') return opaque(flow);
-      flow.serverName = '';
-      flow.carries = 'http';
-      return TO_HTTP;
+      // Never so on a port that is declared http, unless it begins like TLS: see detect().
+      return opaque(flow);
     case IS_TLS:
       flow.carries = 'tls';
       return clientHello(flow, hello, bytes, payload.start, end) ? TO_RELAY : WAIT_HELLO;

@@ -244,7 +244,8 @@ export class Http2Session {
     this.#returnConnectionCredit(length);
     if (stream !== undefined) this.#streamError(stream, frame.STREAM_CLOSED, 0);
     else if (this.#isIdle(id)) this.fail(frame.PROTOCOL_ERROR, 'DATA on an idle stream');
-    else if (!this.#recent.wasReset(id) && this.#spendCancel()) writeReset(this.#sink, id, frame.STREAM_CLOSED);
+    else if (this.#recent.wasReset(id) || (!this.server && !this.#recent.wasClosed(id))) return;
+    else if (this.#spendCancel()) writeReset(this.#sink, id, frame.STREAM_CLOSED);
   }
 
   // --- HEADERS
@@ -333,12 +334,15 @@ export class Http2Session {
       return null;
     }
     const stream = this.#add(id);
+    stream.begun = true;
     stream.remoteClosed = endStream;
     return stream;
   }
 
   #headersAfterEnd(id: number): void {
     if (this.#recent.wasReset(id)) return;
+    // Answers to what we cancelled may come after many other streams have ended: they are no error of the peer.
+    if (!this.server && !this.#isIdle(id) && !this.#recent.wasClosed(id)) return;
     if (this.#recent.wasClosed(id)) this.fail(frame.STREAM_CLOSED, 'HEADERS on a closed stream');
     else this.fail(frame.PROTOCOL_ERROR, 'HEADERS with a stream identifier that may not be used');
   }
@@ -491,7 +495,7 @@ export class Http2Session {
 
   /** @internal Ends a stream from our side. */
   resetStream(stream: Http2Stream, code: number): void {
-    writeReset(this.#sink, stream.id, code);
+    if (stream.begun) writeReset(this.#sink, stream.id, code);
     this.#remove(stream, true);
   }
 
@@ -514,6 +518,7 @@ export class Http2Session {
 
   #remove(stream: Http2Stream, reset: boolean): void {
     stream.closed = true;
+    this.#sender.unlist(stream);
     stream.clear();
     this.#streams.delete(stream.id);
     this.#recent.add(stream.id, reset);
@@ -541,6 +546,7 @@ export class Http2Session {
 
   /** @internal Use Http2Stream.sendHeaders. */
   writeHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void {
+    stream.begun = true;
     writeHeaders(this.#sink, stream.id, list.encoded, endStream);
     if (endStream) this.#closeLocal(stream);
   }

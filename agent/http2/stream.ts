@@ -66,11 +66,16 @@ export class Http2Stream implements MessageStream {
   pendingBytes = 0;
   /** In the session's list of streams with something to send. */
   listed = false;
+  previous: Http2Stream | null = null;
   next: Http2Stream | null = null;
+  /** The peer knows of it. */
+  begun = false;
   #pending: Buffer[] = [];
   #sentOfFirst = 0;
   #endPending = false;
   #trailersPending: HeaderList | null = null;
+  /** The code to reset it with once our side has ended; −1: it may go on. */
+  #resetWhenSent = -1;
 
   constructor(session: Http2Session, id: number, sendWindow: number, receiveWindow: number) {
     this.session = session;
@@ -123,6 +128,16 @@ export class Http2Stream implements MessageStream {
     this.session.resetStream(this, code);
   }
 
+  /**
+   * What the peer still sends is of no use, but what it is sent is whole: resets the stream once our side has ended, which has
+   * been asked for (RFC 9113 section 8.1). The handler hears nothing of that.
+   */
+  resetWhenSent(code: number): void {
+    if (this.closed) return;
+    if (this.localClosed) this.reset(code);
+    else this.#resetWhenSent = code;
+  }
+
   /** @internal Sends at most one frame of what waits. */
   sendPending(): void {
     const first = this.#pending[0];
@@ -134,6 +149,7 @@ export class Http2Stream implements MessageStream {
     if (sent === 0) return;
     if (!this.closed) this.#sent(sent, left); // with END_STREAM the stream may be over, and nothing of it is left
     this.handler?.onSent(this, sent);
+    if (this.#resetWhenSent >= 0 && this.localClosed) this.reset(this.#resetWhenSent);
   }
 
   /** So many octets of the first chunk, of which `left` were unsent, are out. */

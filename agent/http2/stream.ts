@@ -9,6 +9,11 @@ import { PAYLOAD_MAX } from './frame.ts';
 import type { HeaderList } from './header-list.ts';
 import type { Http2Session } from './session.ts';
 
+/** StreamHandler.onReset: the connection broke. Beyond the codes of RFC 9113 section 7, which are all a peer can make us see. */
+export const CONNECTION_LOST = 0x100;
+/** StreamHandler.onReset: the connection was never made; nothing has been sent. */
+export const NOT_CONNECTED = 0x101;
+
 /** A request to an endpoint, whatever version of HTTP carries it. */
 export interface MessageStream {
   /** The final response head has been received. Set by the handler. */

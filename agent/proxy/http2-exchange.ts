@@ -16,7 +16,7 @@ import type { HeaderList } from '../http2/header-list.ts';
 import { grpcStatusOf, ResponseFacts } from '../http2/response-facts.ts';
 import { trailersAreValid } from '../http2/field-rules.ts';
 import type { RequestFacts } from '../http2/request-facts.ts';
-import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/session.ts';
+import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/stream.ts';
 import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.ts';
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
 import { Http1Stream } from '../upstream/http1-stream.ts';

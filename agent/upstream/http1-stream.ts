@@ -12,7 +12,7 @@ import type { ResponseHead } from '../http1/response-head.ts';
 import { INTERNAL_ERROR, PAYLOAD_MAX } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
 import type { RequestFacts } from '../http2/request-facts.ts';
-import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/session.ts';
+import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/stream.ts';
 import type { MessageStream, StreamHandler } from '../http2/stream.ts';
 import type { UpstreamEnvironment } from './environment.ts';
 import type { Exchange, HttpUpstream, UpstreamFailure } from './http-upstream.ts';

@@ -13,7 +13,7 @@ import { trailersAreValid } from '../http2/field-rules.ts';
 import { CANCEL, INTERNAL_ERROR } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
 import { ResponseFacts } from '../http2/response-facts.ts';
-import { NOT_CONNECTED } from '../http2/session.ts';
+import { NOT_CONNECTED } from '../http2/stream.ts';
 import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.ts';
 import type { UpstreamEnvironment } from './environment.ts';
 import type { Exchange, UpstreamConnection, UpstreamFailure } from './http-upstream.ts';

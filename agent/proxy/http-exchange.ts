@@ -7,7 +7,6 @@
  * One object per connection, used again for each request. It talks to the client only through ClientSide.
  */
 import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
-import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
 import { ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
@@ -24,16 +23,14 @@ import {
 } from '../http1/rewrite.ts';
 import {
   type Exchange,
-  HttpUpstream,
+  type HttpUpstream,
   type UpstreamConnection,
   type UpstreamFailure,
 } from '../upstream/http-upstream.ts';
-import { Http2Upstream } from '../upstream/http2-upstream.ts';
-import { TranslatedUpstream } from '../upstream/translated-upstream.ts';
-import { type AdmissionRefusal, admitDial, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
+import { admitRequest, bufferRefusal, requestEnded } from './admission.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
-import { sharedConnection } from './http2-connection.ts';
+import { Http1Connections } from './http1-connections.ts';
 import { localBody, localResponse } from './local-response.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import { isReplayable, KeptRequest } from './replay.ts';
@@ -71,14 +68,11 @@ export class HttpExchange implements Exchange {
   readonly #client: ClientSide;
   #scanner: BodyScanner | null = null;
   #upstream: UpstreamConnection | null = null;
-  /** Inbound: the one upstream connection that carries this client's address, kept between requests. */
-  #dedicated: HttpUpstream | null = null;
+  readonly #connections: Http1Connections;
   #responseEdits: HeadEdits | null = null;
   readonly #kept: KeptRequest;
   /** The request counts as in flight. */
   #admitted = false;
-  /** Why no connection was tried, when #dial answers null. */
-  #notDialled: AdmissionRefusal | null = null;
   #responseStarted = false;
   #closeAfter = false;
   #method = '';
@@ -94,6 +88,7 @@ export class HttpExchange implements Exchange {
     this.#context = context;
     this.#flow = flow;
     this.#client = client;
+    this.#connections = new Http1Connections(context, flow);
     this.#kept = new KeptRequest(context.keptRequests, flow.pod.usage);
   }
 
@@ -197,9 +192,9 @@ export class HttpExchange implements Exchange {
     body: number,
     outcome: RouteOutcome,
   ): void {
-    const upstream = this.#acquire(outcome.peer as PeerFacts, outcome.speaks);
+    const upstream = this.#connections.take(outcome.peer as PeerFacts, outcome.speaks, this.#tunnelHead !== null);
     if (upstream === null) {
-      this.#respond(503, this.#notDialled?.reason ?? 'UPSTREAM_CONNECT_FAILED', this.#notDialled?.flags ?? 'UF');
+      this.#respond(503, this.#connections.refusal.reason, this.#connections.refusal.flags);
       return;
     }
     let from = buffer;
@@ -253,45 +248,6 @@ export class HttpExchange implements Exchange {
     const failure = upstream.connected ? 'reset' : 'connect';
     upstream.abort();
     this.onUpstreamFailed(failure, errno);
-  }
-
-  /** An idle connection to the peer, or a new one; null when dialling failed at once. */
-  #acquire(peer: PeerFacts, speaks: RouteOutcome['speaks']): UpstreamConnection | null {
-    if (peer.endpoint.slot !== UNBALANCED_SLOT) {
-      // A tunnel is what HTTP/1.1 makes of it: the endpoint is asked in the client's version.
-      if (speaks === 'http2' && this.#tunnelHead === null) return this.#translate(peer);
-      const idle = this.#flow.pod.pool.take(peer.endpoint);
-      if (idle !== null) return idle;
-    } else if (this.#dedicated?.idle === true && this.#dedicated.endpoint === peer.endpoint) {
-      return this.#dedicated;
-    }
-    return this.#dial(peer);
-  }
-
-  /** A stream on an HTTP/2 connection to the peer; null when there is none to be had. */
-  #translate(peer: PeerFacts): UpstreamConnection | null {
-    const connection = sharedConnection(this.#context, this.#flow.pod, peer);
-    if (connection instanceof Http2Upstream) return new TranslatedUpstream(this.#context, connection);
-    this.#notDialled = connection;
-    return null;
-  }
-
-  #dial(peer: PeerFacts): HttpUpstream | null {
-    const { pod } = this.#flow;
-    // A replay remembers its peer; the namespace to dial in is closed with the pod.
-    this.#notDialled = peer.localPod?.closed === true ? null : admitDial(pod);
-    if (peer.localPod?.closed === true || this.#notDialled !== null) return null;
-    const pool = peer.endpoint.slot !== UNBALANCED_SLOT ? pod.pool : null;
-    const upstream = new HttpUpstream(this.#context, pod.usage, peer.endpoint, peer.plan, pool);
-    if (upstream.open() < 0) {
-      this.#context.bounds.event('upstream_dial_failed');
-      return null;
-    }
-    if (pool === null) {
-      this.#dedicated?.close();
-      this.#dedicated = upstream;
-    }
-    return upstream;
   }
 
   // --- response
@@ -367,7 +323,7 @@ export class HttpExchange implements Exchange {
     this.#record('-', null);
     this.#leave();
     this.#upstream = null;
-    if (upstream === this.#dedicated) this.#dedicated = null;
+    this.#connections.forget(upstream);
     this.#client.becomeTunnel(
       upstream,
       this.peer as PeerFacts,
@@ -403,7 +359,7 @@ export class HttpExchange implements Exchange {
   /** The reused connection had been closed by the endpoint before it saw the request: once more on a new one. */
   #tryReplay(): boolean {
     if (!this.#kept.replayable || this.peer === null) return false;
-    const upstream = this.#dial(this.peer);
+    const upstream = this.#connections.dial(this.peer);
     if (upstream === null) return false;
     this.#context.bounds.event('upstream_replayed');
     const octets = this.#kept.takeReplay(this.#context.scratch);
@@ -491,8 +447,7 @@ export class HttpExchange implements Exchange {
   close(): void {
     this.#leave();
     this.#abortUpstream();
-    this.#dedicated?.close();
-    this.#dedicated = null;
+    this.#connections.close();
   }
 
   #abortUpstream(): void {

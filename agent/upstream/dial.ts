@@ -14,6 +14,7 @@ export function dial(plan: DialPlan): number {
       family: plan.target.family,
       mark: BYPASS_MARK,
       transparent: plan.transparent,
+      local: plan.transparent, // somebody else's address is only used towards the pod whose namespace it is
       source: plan.source,
     });
     if (fd < 0) return fd;

@@ -225,3 +225,14 @@ async function waitFor(condition: () => boolean | Promise<boolean>): Promise<voi
   }
   assert.fail('the expected state was not reached in time');
 }
+
+test('inside a node nothing paces: both legs of a relay are without congestion control of their own', async () => {
+  onServer = (socket) => socket.write('here');
+  const socket = lab.dial('a', RAW, 1);
+  await once(socket, 'data');
+  const { output } = await lab.exec('a', ['ss', '-tinH', 'sport', '=', ':15001']);
+  assert.match(output, /\breno\b/);
+  const upstream = await lab.exec('b', ['ss', '-tinH', 'dport', '=', ':7000']);
+  assert.match(upstream.output, /\breno\b/);
+  socket.destroy();
+});

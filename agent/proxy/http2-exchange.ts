@@ -8,6 +8,8 @@
  * bounded by the windows. A reset on one side resets the other with the same code (gRPC gives those codes meaning).
  */
 import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import { ENOBUFS } from '../engine/errno.ts';
+import { hasNoContent } from '../http1/framing.ts';
 import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
 import { grpcStatusOf, ResponseFacts } from '../http2/response-facts.ts';
@@ -16,10 +18,11 @@ import type { RequestFacts } from '../http2/request-facts.ts';
 import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/session.ts';
 import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.ts';
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
+import { limits } from '../limits.ts';
 import { Http1Stream } from '../upstream/http1-stream.ts';
 import { HttpUpstream } from '../upstream/http-upstream.ts';
 import { Http2Upstream } from '../upstream/http2-upstream.ts';
-import { type AdmissionRefusal, admitDial, admitRequest, requestEnded } from './admission.ts';
+import { type AdmissionRefusal, admitDial, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
 import { sharedConnection, UNREACHABLE } from './http2-connection.ts';
 import type { Http2Downstream } from './http2-downstream.ts';
 import { editedList, forwardedRequest, localHeaders } from './http2-lists.ts';
@@ -46,6 +49,7 @@ export class Http2Exchange implements StreamHandler {
   /** Octets of the request's body went upstream: they are not kept, so the request cannot be sent again. */
   #bodySent = false;
   #requestEnded = false;
+  #interims = 0;
   #status = 0;
   #grpcStatus = '';
   #recorded = false;
@@ -95,13 +99,18 @@ export class Http2Exchange implements StreamHandler {
   #forward(facts: RequestFacts, outcome: RouteOutcome, endStream: boolean): void {
     this.#responseEdits = outcome.responseEdits;
     this.#speaks = outcome.speaks;
-    if (facts.protocol !== null && this.#speaks === 'http1') {
-      this.#respond(501, 'EXTENDED_CONNECT_UNSUPPORTED', '-');
+    if (facts.method === 'CONNECT' && this.#speaks === 'http1') {
+      this.#respond(501, facts.protocol === null ? 'CONNECT_UNSUPPORTED' : 'EXTENDED_CONNECT_UNSUPPORTED', '-');
       return;
     }
     const list = forwardedRequest(facts, outcome.requestEdits, this.#client.context.headerLists);
     if (list === null) {
       this.#respond(500, 'BAD_HEADER_EDIT', '-');
+      return;
+    }
+    // Lines of HTTP/1.1 are shorter than what a list's size counts for its fields.
+    if (this.#speaks === 'http1' && list.size > limits.scratchBytes) {
+      this.refuse(431, 'HEAD_TOO_LARGE');
       return;
     }
     this.#sent = list;
@@ -131,7 +140,8 @@ export class Http2Exchange implements StreamHandler {
   #openHttp1(peer: PeerFacts): MessageStream | AdmissionRefusal {
     const { context, flow } = this.#client;
     const { pod } = flow;
-    let upstream = pod.pool.take(peer.endpoint);
+    // What is sent again has met a connection that was stale: others may be, too.
+    let upstream = this.#attempts === 0 ? pod.pool.take(peer.endpoint) : null;
     if (upstream === null) {
       const refusal = peer.localPod?.closed === true ? UNREACHABLE : admitDial(pod);
       if (refusal !== null) return refusal;
@@ -166,7 +176,7 @@ export class Http2Exchange implements StreamHandler {
 
   #onRequestBody(from: Buffer, start: number, length: number, endStream: boolean): void {
     this.#requestBytes += length;
-    if (endStream) this.#requestEnded = true;
+    if (endStream) this.#onRequestEnded();
     const up = this.#up;
     if (up === null || up.closed || up.localClosed) {
       this.#down.consumed(length); // answered already: what still comes is dropped
@@ -177,8 +187,13 @@ export class Http2Exchange implements StreamHandler {
     if (length > kept) this.#down.consumed(length - kept);
   }
 
-  #onRequestTrailers(list: HeaderList): void {
+  #onRequestEnded(): void {
     this.#requestEnded = true;
+    if (this.#recorded) this.#leave();
+  }
+
+  #onRequestTrailers(list: HeaderList): void {
+    this.#onRequestEnded();
     if (!trailersAreValid(list)) {
       this.#down.session.malformed(this.#down);
       return;
@@ -191,18 +206,18 @@ export class Http2Exchange implements StreamHandler {
 
   #onResponse(up: MessageStream, list: HeaderList, endStream: boolean): void {
     const facts = (list.response ??= new ResponseFacts(list));
-    const isHead = this.#facts?.method === 'HEAD';
-    const lengthLies = endStream && facts.contentLength > 0 && !isHead && facts.status !== 304;
+    const isBodiless = hasNoContent(this.#facts?.method ?? '', facts.status);
+    const lengthLies = endStream && facts.contentLength > 0 && !isBodiless;
     if (facts.malformed !== '' || (facts.status < 200 && endStream) || lengthLies) {
       this.#upstreamMalformed(up);
       return;
     }
     if (facts.status < 200) {
-      this.#down.sendHeaders(list, false);
+      this.#onInterim(up, list);
       return;
     }
     up.headSeen = true;
-    if (!isHead) up.expected = facts.contentLength;
+    up.expected = isBodiless ? 0 : facts.contentLength;
     this.#status = facts.status;
     this.#grpcStatus = facts.grpcStatus;
     const edited = editedList(list, this.#responseEdits, this.#client.context.headerLists);
@@ -214,6 +229,15 @@ export class Http2Exchange implements StreamHandler {
     }
     this.#down.sendHeaders(edited, endStream);
     if (endStream) this.#complete();
+  }
+
+  #onInterim(up: MessageStream, list: HeaderList): void {
+    if (++this.#interims > limits.interimResponsesMax) {
+      this.#client.context.bounds.hit('interimResponsesMax');
+      this.#upstreamMalformed(up);
+    } else {
+      this.#down.sendHeaders(list, false);
+    }
   }
 
   #onResponseBody(up: MessageStream, from: Buffer, start: number, length: number, endStream: boolean): void {
@@ -233,10 +257,10 @@ export class Http2Exchange implements StreamHandler {
     this.#complete();
   }
 
-  /** The response has been received whole; what the client's windows hold back is still to be sent. */
+  /** The response has been received whole; what the client's windows hold back is still to be sent, and the request may go on. */
   #complete(): void {
     this.#record('-', null);
-    this.#leave();
+    if (this.#requestEnded) this.#leave();
   }
 
   #upstreamMalformed(up: MessageStream): void {
@@ -260,13 +284,17 @@ export class Http2Exchange implements StreamHandler {
     this.#up = null;
     if (this.#recorded) {
       // The response was complete; the endpoint has no use for the rest of the request (RFC 9113 section 8.1).
-      if (!this.#requestEnded) this.#down.reset(NO_ERROR);
+      this.#leave();
+      if (!this.#requestEnded) this.#down.resetWhenSent(NO_ERROR);
       return;
     }
     if (this.#log !== null) this.#log.errno = up?.errno ?? 0;
     const mayRepeat = code === REFUSED_STREAM || code === NOT_CONNECTED || this.#isSafeToRepeat(code);
     if (this.#status === 0 && mayRepeat && this.#repeat(code)) return;
-    if (code === NOT_CONNECTED) this.#fail(503, 'UPSTREAM_CONNECT_FAILED', 'UF', REFUSED_STREAM);
+    if (up?.errno === -ENOBUFS) {
+      const { reason, flags } = bufferRefusal(this.#client.flow.pod);
+      this.#fail(503, reason, flags, REFUSED_STREAM);
+    } else if (code === NOT_CONNECTED) this.#fail(503, 'UPSTREAM_CONNECT_FAILED', 'UF', REFUSED_STREAM);
     else if (code === REFUSED_STREAM) this.#fail(503, 'UPSTREAM_OVERFLOW', 'UO', REFUSED_STREAM);
     else if (code === CONNECTION_LOST) this.#fail(502, 'UPSTREAM_RESET', 'UC', INTERNAL_ERROR);
     else this.#passReset(code);
@@ -329,14 +357,14 @@ export class Http2Exchange implements StreamHandler {
     this.#record(flags, reason);
     this.#leave();
     // The rest of the request is of no use (RFC 9113 section 8.1).
-    if (!this.#requestEnded && !down.closed && down.pendingBytes === 0) down.reset(NO_ERROR);
+    if (!this.#requestEnded) down.resetWhenSent(NO_ERROR);
   }
 
   /** Policy changed: cut the request if it would be refused now. */
   reevaluate(): void {
     const peer = this.#peer;
     const facts = this.#facts;
-    if (peer === null || facts === null || this.#recorded) return;
+    if (peer === null || facts === null) return;
     const authorization = this.#client.flow.authorization(peer);
     const verdict = authorization === null ? null : (authorization.settled ?? authorization.request(facts));
     if (verdict === null || verdict.allowed) return;
@@ -344,7 +372,13 @@ export class Http2Exchange implements StreamHandler {
     this.#client.context.bounds.event('connection_cut_by_policy');
     this.#up?.reset(CANCEL);
     this.#up = null;
-    this.#fail(403, verdict.reason, '-', CANCEL);
+    if (!this.#recorded) {
+      this.#fail(403, verdict.reason, '-', CANCEL);
+      return;
+    }
+    // Answered in full: only its request goes on.
+    this.#leave();
+    this.#down.resetWhenSent(NO_ERROR);
   }
 
   /** The request is no longer in flight; what the client's windows hold back may still be. */

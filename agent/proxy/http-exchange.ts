@@ -12,6 +12,7 @@ import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
 import { BODY_CHUNKED, BODY_NONE, BODY_UNTIL_CLOSE } from '../http1/framing.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import { contentHasMeaning } from '../http1/request-method.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import {
   type HeadEdits,
@@ -52,9 +53,6 @@ export interface ClientSide {
   /** Hands both sockets to a relay: the endpoint opened a tunnel for `request` (a head). `octets` are its first to the client. */
   becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, request: Buffer, octets: Buffer): void;
 }
-
-/** Methods whose content has no meaning (RFC 9110 section 9.3): some servers do not read it as content, but as the next request. */
-const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'TRACE']);
 
 export class HttpExchange implements Exchange {
   /** A request is in flight. */
@@ -215,7 +213,7 @@ export class HttpExchange implements Exchange {
     this.#responseEdits = outcome.responseEdits;
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     if (this.requestComplete) upstream.requestFinished();
-    if (upstream.reused && this.requestComplete && isReplayable(this.#method))
+    if (upstream.reused && this.requestComplete && (upstream.mayRefuse || isReplayable(this.#method)))
       this.#kept.keepReplay(from, start, octets);
     // Only a pod of this node has its policy decided here.
     if ((outcome.peer as PeerFacts).localPod !== null) this.#kept.keepHead(buffer, at, length, from === buffer);
@@ -241,7 +239,7 @@ export class HttpExchange implements Exchange {
 
   get #mayReuseUpstream(): boolean {
     const withoutBody = this.requestComplete && this.#requestBytes === 0;
-    return withoutBody || !WITHOUT_CONTENT.has(this.#method);
+    return withoutBody || contentHasMeaning(this.#method);
   }
 
   #writeFailed(upstream: UpstreamConnection, errno: number): void {
@@ -343,7 +341,8 @@ export class HttpExchange implements Exchange {
       this.#client.reset();
       return;
     }
-    if (failure === 'reset' && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
+    const mayRepeat = failure === 'refused' || (failure === 'reset' && isReplayable(this.#method));
+    if (mayRepeat && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
     this.#kept.dropReplay();
     if (this.#log !== null) this.#log.errno = errno;
     if (errno === -ENOBUFS) {
@@ -352,14 +351,15 @@ export class HttpExchange implements Exchange {
       return;
     }
     if (failure === 'connect') this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
+    else if (failure === 'refused') this.#respond(503, 'UPSTREAM_OVERFLOW', 'UO');
     else if (failure === 'malformed') this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
     else this.#respond(502, 'UPSTREAM_RESET', 'UC');
   }
 
-  /** The reused connection had been closed by the endpoint before it saw the request: once more on a new one. */
+  /** The reused connection was closed by the endpoint before it saw the request, or it refused to look: once more on another. */
   #tryReplay(): boolean {
     if (!this.#kept.replayable || this.peer === null) return false;
-    const upstream = this.#connections.dial(this.peer);
+    const upstream = this.#connections.again(this.peer);
     if (upstream === null) return false;
     this.#context.bounds.event('upstream_replayed');
     const octets = this.#kept.takeReplay(this.#context.scratch);

@@ -17,6 +17,8 @@ export class Http1Connections {
   readonly #flow: Flow;
   /** Behind no balancer (inbound, a pod's own port): kept between requests of this client, never pooled. */
   #own: HttpUpstream | null = null;
+  /** The last request has gone on in HTTP/2. */
+  #translated = false;
 
   constructor(context: WorkerContext, flow: Flow) {
     this.#context = context;
@@ -27,17 +29,22 @@ export class Http1Connections {
   take(peer: PeerFacts, speaks: RouteOutcome['speaks'], mayTunnel: boolean): UpstreamConnection | null {
     if (peer.endpoint.slot !== UNBALANCED_SLOT) {
       // A tunnel is what HTTP/1.1 makes of it: the endpoint is asked in the client's version.
-      if (speaks === 'http2' && !mayTunnel) return this.#translate(peer);
+      this.#translated = speaks === 'http2' && !mayTunnel;
+      if (this.#translated) return this.#translate(peer);
       const idle = this.#flow.pod.pool.take(peer.endpoint);
       if (idle !== null) return idle;
     } else if (this.#own?.idle === true && this.#own.endpoint === peer.endpoint) {
       return this.#own;
     }
-    return this.dial(peer);
+    return this.#dial(peer);
   }
 
-  /** A new connection to the peer; null: see `refusal`. */
-  dial(peer: PeerFacts): HttpUpstream | null {
+  /** One more for the request that the last one did not serve; null: see `refusal`. */
+  again(peer: PeerFacts): UpstreamConnection | null {
+    return this.#translated ? this.#translate(peer) : this.#dial(peer);
+  }
+
+  #dial(peer: PeerFacts): HttpUpstream | null {
     const { pod } = this.#flow;
     // A replay remembers its peer; the namespace to dial in is closed with the pod.
     const refusal = peer.localPod?.closed === true ? UNREACHABLE : admitDial(pod);

@@ -13,8 +13,8 @@ export function sharedConnection(context: WorkerContext, pod: Pod, peer: PeerFac
   const { http2 } = pod.pool;
   const known = http2.find(peer.endpoint);
   if (known !== null) return known;
-  // A request sent again remembers its peer; the namespace to dial in is closed with the pod.
-  if (peer.localPod?.closed === true) return UNREACHABLE;
+  // A request sent again remembers its peer; the namespace to dial in is closed with the pod. A pod that leaves has closed its pool.
+  if (peer.localPod?.closed === true || pod.closed) return UNREACHABLE;
   const refusal = admitDial(pod);
   if (refusal !== null) return refusal;
   if (http2.isFull(peer.endpoint)) return OVERFLOW;

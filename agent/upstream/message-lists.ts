@@ -1,5 +1,11 @@
 /** Fields from HTTP/1.1 to HTTP/2 and back (RFC 9113 section 8.2, RFC 9112): what ends at this hop is left out. */
-import { FIELD_CONNECTION, FIELD_HOST, FIELD_TRANSFER_ENCODING, FieldSection } from '../http1/field-section.ts';
+import {
+  FIELD_CONNECTION,
+  FIELD_CONTENT_LENGTH,
+  FIELD_HOST,
+  FIELD_TRANSFER_ENCODING,
+  FieldSection,
+} from '../http1/field-section.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { HeaderList, HeaderListTable } from '../http2/header-list.ts';
@@ -27,11 +33,12 @@ class Fields {
     this.values.push(value);
   }
 
-  addAll(fields: FieldSection): void {
+  /** @param trailers what frames a message has no place among them (RFC 9110 section 6.5.1) */
+  addAll(fields: FieldSection, trailers = false): void {
     for (let i = 0; i < fields.count; i++) {
       const kind = fields.kinds[i];
       if (fields.removed[i] === 1 || kind === FIELD_CONNECTION || kind === FIELD_HOST) continue;
-      if (kind === FIELD_TRANSFER_ENCODING) continue;
+      if (kind === FIELD_TRANSFER_ENCODING || (trailers && kind === FIELD_CONTENT_LENGTH)) continue;
       const name = fields.bytes.toString('latin1', fields.nameStart(i), fields.nameEnd(i)).toLowerCase();
       if (NOT_IN_HTTP2.has(name)) continue;
       this.add(name, fields.bytes.toString('latin1', fields.valueStart(i), fields.valueEnd(i)));
@@ -48,7 +55,8 @@ export function requestList(head: RequestHead, host: string, target: string, tab
   const fields = new Fields();
   fields.add(':method', head.method);
   fields.add(':scheme', 'http');
-  fields.add(':authority', host);
+  // An HTTP/1.0 request may name none; an empty one would name nobody (RFC 9113 section 8.3.1).
+  if (host !== '') fields.add(':authority', host);
   fields.add(':path', target);
   fields.addAll(head.fields);
   // The trailers that an HTTP/2 endpoint may send are passed on in chunks.
@@ -69,8 +77,8 @@ export function trailerList(lines: Buffer, table: HeaderListTable): HeaderList |
   const section = new FieldSection(limits.headerCountMax);
   if (section.parse(lines, 0, lines.length) <= 0 || section.count === 0) return null;
   const fields = new Fields();
-  fields.addAll(section);
-  return fields.list(table);
+  fields.addAll(section, true);
+  return fields.names.length === 0 ? null : fields.list(table);
 }
 
 /** The head of an HTTP/1.1 request that says what an HTTP/2 one does. `chunked`: a body of unknown length follows. */

@@ -22,11 +22,9 @@ import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/stream.ts';
 import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.ts';
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
 import { limits } from '../limits.ts';
-import { Http1Stream } from '../upstream/http1-stream.ts';
-import { HttpUpstream } from '../upstream/http-upstream.ts';
 import { Http2Upstream, type SettingsWaiter } from '../upstream/http2-upstream.ts';
-import { type AdmissionRefusal, admitDial, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
-import { OVERFLOW, sharedConnection, UNREACHABLE } from './http2-connection.ts';
+import { type AdmissionRefusal, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
+import { http1Stream, OVERFLOW, sharedConnection, UNREACHABLE } from './http2-connection.ts';
 import type { Http2Downstream } from './http2-downstream.ts';
 import { editedList, forwardedRequest, localHeaders, localTrailers } from './http2-lists.ts';
 import { KeptBody } from './kept-body.ts';
@@ -165,7 +163,9 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
   /** A stream to the peer, on a connection that is there or dialled; why there is none; or null: onSettled() will be called. */
   #open(peer: PeerFacts): MessageStream | AdmissionRefusal | null {
     const { context, flow } = this.#client;
-    if (this.#speaks === 'http1') return this.#openHttp1(peer);
+    if (this.#speaks === 'http1') {
+      return http1Stream(context, flow.pod, peer, this.#facts as RequestFacts, this, this.#attempts > 0);
+    }
     const isOwn = peer.endpoint.slot === UNBALANCED_SLOT;
     const upstream = isOwn ? this.#client.dedicated(peer) : sharedConnection(context, flow.pod, peer);
     if (!(upstream instanceof Http2Upstream)) return upstream;
@@ -192,20 +192,6 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     this.#waitsFor = null;
     if (this.#log !== null) this.#log.errno = errno;
     this.#fail(503, UNREACHABLE.reason, UNREACHABLE.flags, REFUSED_STREAM);
-  }
-
-  #openHttp1(peer: PeerFacts): MessageStream | AdmissionRefusal {
-    const { context, flow } = this.#client;
-    const { pod } = flow;
-    // What is sent again has met a connection that was stale: others may be, too.
-    let upstream = this.#attempts === 0 ? pod.pool.take(peer.endpoint) : null;
-    if (upstream === null) {
-      const refusal = peer.localPod?.closed === true ? UNREACHABLE : admitDial(pod);
-      if (refusal !== null) return refusal;
-      upstream = new HttpUpstream(context, pod.usage, peer.endpoint, peer.plan, pod.pool);
-      if (upstream.open() < 0) return UNREACHABLE;
-    }
-    return new Http1Stream(context, upstream, this.#facts as RequestFacts, this);
   }
 
   // --- both streams

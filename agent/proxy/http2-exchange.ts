@@ -413,15 +413,15 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     }
     const down = this.#down;
     // A call that has begun can still be told why it ends, unless the client is behind with reading.
-    if (this.#isGrpc && !down.closed && !down.localClosed && down.pendingBytes === 0) {
+    const isTold = this.#isGrpc && !down.closed && !down.localClosed && down.pendingBytes === 0;
+    if (isTold) {
       const trailers = localTrailers(status, reason, this.#client.context.headerLists);
       this.#grpcStatus = grpcStatusOf(trailers);
       down.sendTrailers(trailers);
     }
     this.#record(flags, reason);
     this.#leave();
-    if (!down.localClosed) down.reset(code);
-    else if (!this.#requestEnded) down.reset(NO_ERROR);
+    down.reset(isTold ? NO_ERROR : code);
   }
 
   /** Answers a request that goes nowhere. */

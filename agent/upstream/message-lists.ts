@@ -1,11 +1,6 @@
 /** Fields from HTTP/1.1 to HTTP/2 and back (RFC 9113 section 8.2, RFC 9112): what ends at this hop is left out. */
-import {
-  FIELD_CONNECTION,
-  FIELD_CONTENT_LENGTH,
-  FIELD_HOST,
-  FIELD_TRANSFER_ENCODING,
-  FieldSection,
-} from '../http1/field-section.ts';
+import { isForbiddenTrailer } from '../http1/body-scanner.ts';
+import { FIELD_CONNECTION, FIELD_HOST, FIELD_TRANSFER_ENCODING, FieldSection } from '../http1/field-section.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { HeaderList, HeaderListTable } from '../http2/header-list.ts';
@@ -33,12 +28,11 @@ class Fields {
     this.values.push(value);
   }
 
-  /** @param trailers what frames a message has no place among them (RFC 9110 section 6.5.1) */
-  addAll(fields: FieldSection, trailers = false): void {
+  addAll(fields: FieldSection): void {
     for (let i = 0; i < fields.count; i++) {
       const kind = fields.kinds[i];
       if (fields.removed[i] === 1 || kind === FIELD_CONNECTION || kind === FIELD_HOST) continue;
-      if (kind === FIELD_TRANSFER_ENCODING || (trailers && kind === FIELD_CONTENT_LENGTH)) continue;
+      if (kind === FIELD_TRANSFER_ENCODING) continue;
       const name = fields.bytes.toString('latin1', fields.nameStart(i), fields.nameEnd(i)).toLowerCase();
       if (NOT_IN_HTTP2.has(name)) continue;
       this.add(name, fields.bytes.toString('latin1', fields.valueStart(i), fields.valueEnd(i)));
@@ -77,8 +71,8 @@ export function trailerList(lines: Buffer, table: HeaderListTable): HeaderList |
   const section = new FieldSection(limits.headerCountMax);
   if (section.parse(lines, 0, lines.length) <= 0 || section.count === 0) return null;
   const fields = new Fields();
-  fields.addAll(section, true);
-  return fields.names.length === 0 ? null : fields.list(table);
+  fields.addAll(section);
+  return fields.list(table);
 }
 
 /** The head of an HTTP/1.1 request that says what an HTTP/2 one does. `chunked`: a body of unknown length follows. */
@@ -113,9 +107,11 @@ export function responseText(list: HeaderList, status: number, chunked: boolean,
   return `${text}${framing}\r\n`;
 }
 
-/** Trailers as the end of a chunked body. */
+/** Trailers as the end of a chunked body, without those that HTTP/1.1 forbids there: some servers merge them into the head. */
 export function lastChunkText(trailers: HeaderList | null): string {
   let text = '0\r\n';
-  if (trailers !== null) trailers.names.forEach((name, i) => (text += `${name}: ${trailers.values[i]}\r\n`));
+  trailers?.names.forEach((name, i) => {
+    if (!isForbiddenTrailer(name)) text += `${name}: ${trailers.values[i]}\r\n`;
+  });
   return `${text}\r\n`;
 }

@@ -97,7 +97,7 @@ export const limits = {
   /** What `weir logs --access` can look back on: bytes, then lines of one answer. */
   accessLogTailBytesMax: 1_048_576,
   accessLogTailLinesMax: 1_000,
-  /** Prometheus series of a pod or workload that is gone are dropped after this (semantics.md). */
+  /** Prometheus series of a pod or workload that is gone are dropped after this; scrapes come every 15 to 60 s. */
   metricExpiryMs: 60_000,
   /** Distinct Prometheus series the supervisor keeps per kind; further ones are left out and counted. */
   metricLedgerSeriesMax: 32_768,
@@ -222,13 +222,13 @@ export const limits = {
   idleUpstreamsPerWorkerMax: 8_192,
 
   // --- timers, ms
-  /** TCP handshake to an endpoint (semantics.md default): 503. */
+  /** TCP handshake to an endpoint (Istio's connectTimeout): 503. */
   connectTimeoutMs: 10_000,
   /** A new connection to an HTTP or undeclared port that says nothing. */
   firstByteTimeoutMs: 60_000,
   /** From the first byte of a head to its last: 408. */
   headTimeoutMs: 30_000,
-  /** No byte in either direction on a connection (semantics.md: 1 h). */
+  /** No byte in either direction on a connection (Envoy's and Istio's idle timeout: 1 h). */
   idleTimeoutMs: 3_600_000,
   /**
    * First octets on an undeclared port that could still become HTTP or TLS and do not go on: relayed as TCP. Longer than a
@@ -255,7 +255,7 @@ export const limits = {
   metricSeriesMax: 8_192,
   /** Distinct status codes and response flags per pair of workloads; rarer ones are counted by class (`4xx`). Services use a dozen. */
   statusesPerPairMax: 24,
-  /** Series of a pod that is gone stay readable this long, so that the last scrape sees them (semantics.md). */
+  /** Series of a pod that is gone stay readable this long, so that the last scrape sees them. */
   goneSeriesKeptMs: 60_000,
   /** Access-log bytes waiting for a slow reader; then lines are dropped and counted. */
   accessLogBufferBytes: 262_144,

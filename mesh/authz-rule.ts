@@ -107,7 +107,7 @@ class PathSet {
 }
 
 /**
- * Hosts are compared without case and port (semantics.md), so `example.com:8080` and the `example.com:*` that Istio's guide
+ * Hosts are compared without case and port (Istio, ISTIO-SECURITY-2021-008), so `example.com:8080` and the `example.com:*` that Istio's guide
  * asks for beside `example.com` both mean example.com.
  */
 function comparableHost(value: string): string {

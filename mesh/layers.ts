@@ -2,7 +2,7 @@
  * How high a connection must climb: is HTTP to be parsed, or does a verdict on the connection say it all? Pure.
  *
  *   telemetry of HTTP is asked for        → parse (the default)
- *   HTTPRoutes are attached to the port   → parse
+ *   routes are attached to the port       → parse (a TCPRoute may lead to endpoints that need it)
  *   a policy of a possible destination that is enforced here has HTTP fields → parse
  *   otherwise                             → decided once, octets never enter user space
  *
@@ -35,8 +35,8 @@ export function destinationNeedsHttp(mesh: MeshState, destination: Destination):
     case 'workload':
       return atEndpoints(mesh, [destination.endpoint]);
     case 'service': {
-      const { routes, cluster } = destination.target;
-      return routes !== null || atEndpoints(mesh, cluster.endpoints);
+      const { routes, streams, cluster } = destination.target;
+      return routes !== null || streams !== null || atEndpoints(mesh, cluster.endpoints);
     }
   }
 }

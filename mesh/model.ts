@@ -22,7 +22,7 @@ export interface TargetPort {
   readonly targetPort: number;
 }
 
-/** A pod, before or after it has an address. Key: `uid`, because names and addresses are reused (pains.md). */
+/** A pod, before or after it has an address. Key: `uid`, because Kubernetes reuses names and addresses (istio/ztunnel 1637). */
 export interface Workload {
   readonly kind: 'workload';
   readonly uid: string;

@@ -198,7 +198,7 @@ function predicatesHold(candidate: Candidate, request: RequestView): boolean {
   return true;
 }
 
-/** A repeated header matches when the joined value or any one of its values does (semantics.md: judged per value). */
+/** A repeated header matches when the joined value or any one of its values does (RFC 9110 section 5.3 makes both forms one field). */
 function headerMatches(request: RequestView, { name, exact, match }: NamedMatch): boolean {
   const value = request.header(name);
   if (value === undefined) return false;

@@ -8,7 +8,7 @@
  * Compiled objects keep their identity until something they depend on changes. The data path keeps references, and when
  * `generation` differs from the one it saw it asks again and compares by identity.
  *
- * Addresses are reused by Kubernetes (pains.md). While two pods hold one address the ready one has it, else the one that
+ * Addresses are reused by Kubernetes. While two pods hold one address the ready one has it, else the one that
  * arrived last; pods on the host network never have an address of their own. Policy never goes by address: it takes a
  * Workload (by uid) and a proven Identity.
  */

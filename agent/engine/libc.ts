@@ -29,6 +29,7 @@ export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_MARK = 36;
 export const TCP_NODELAY = 1;
+export const TCP_CONGESTION = 13;
 export const IP_TRANSPARENT = 19;
 export const IP_BIND_ADDRESS_NO_PORT = 24;
 export const IPV6_V6ONLY = 26;

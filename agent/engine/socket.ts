@@ -26,6 +26,11 @@ const nameLength = allocatePinned(4);
 const optionValue = allocatePinned(4);
 const resetLinger = allocatePinned(linger.size);
 resetLinger.bytes.writeInt32LE(1, linger.onOffset);
+/** In every kernel, and allowed to everybody (tcp(7), tcp_allowed_congestion_control). */
+const unpaced = allocatePinned(4);
+unpaced.bytes.write('reno', 'latin1');
+/** TCP_CA_NAME_MAX (linux/tcp.h). */
+const congestionName = allocatePinned(16);
 
 /** What a listener needs to know. */
 export interface ListenerOptions {
@@ -40,6 +45,8 @@ export interface ListenerOptions {
   readonly mark?: number;
   /** Connections the kernel holds until they are accepted. */
   readonly backlog: number;
+  /** Its peers are in its own network namespace: see setUnpaced, which what it accepts inherits. */
+  readonly local?: boolean;
   /** IPv6 listeners only; default true, so that an IPv4 listener can have the same port. */
   readonly v6Only?: boolean;
 }
@@ -69,6 +76,7 @@ function configureListener(fd: number, address: PreparedAddress, options: Listen
     result = setOption(fd, libc.SOL_IPV6, libc.IPV6_V6ONLY, options.v6Only === false ? 0 : 1);
   }
   if (result === 0) result = setNoDelay(fd);
+  if (result === 0 && options.local) setUnpaced(fd);
   if (result === 0 && libc.bind(fd, address.pinned.address, address.length) < 0) result = -readErrno();
   if (result === 0 && libc.listen(fd, options.backlog) < 0) result = -readErrno();
   return result;
@@ -98,6 +106,8 @@ export interface StreamOptions {
   readonly mark: number;
   /** IP_TRANSPARENT: `source` may be an address that is not local. Needs CAP_NET_ADMIN. */
   readonly transparent: boolean;
+  /** Its peer is in its own network namespace: see setUnpaced. */
+  readonly local?: boolean;
   /** Bound before connecting; with port 0 the port is chosen at connect, so only the 4-tuple has to be free. */
   readonly source: PreparedAddress | null;
 }
@@ -116,6 +126,7 @@ export function openStream(options: StreamOptions): number {
 
 function configureStream(fd: number, options: StreamOptions): number {
   let result = setNoDelay(fd);
+  if (options.local) setUnpaced(fd);
   if (result === 0 && options.mark !== 0) result = setOption(fd, libc.SOL_SOCKET, libc.SO_MARK, options.mark);
   if (result === 0 && options.transparent) result = setTransparent(fd, options.family);
   const source = options.source;
@@ -176,14 +187,17 @@ function fits(buffer: PinnedBuffer, offset: number, length: number): boolean {
 
 /**
  * Where an accepted connection was going before REDIRECT; null when nothing redirected it (it was dialled directly, or there is
- * no connection tracking). `family`: of the listener. Source: SO_ORIGINAL_DST, which also answers for connections without NAT,
- * with their own destination; that case is told apart here. Two system calls.
+ * no connection tracking). `family` and `port`: of the listener. Source: SO_ORIGINAL_DST, which also answers for connections without NAT,
+ * with their own destination. That case is told apart here: only a destination with the listener's port can be the socket's own address, so
+ * this takes one system call, and two for such a port.
  */
-export function originalDestination(fd: number, family: 2 | 10): SocketAddress | null {
+export function originalDestination(fd: number, family: 2 | 10, port: number): SocketAddress | null {
   const isV4 = family === libc.AF_INET;
   nameLength.bytes[0] = isV4 ? sockaddrIn.size : sockaddrIn6.size;
   const level = isV4 ? libc.SOL_IP : libc.SOL_IPV6;
   if (libc.getsockopt(fd, level, libc.SO_ORIGINAL_DST, name.address, nameLength.address) < 0) return null;
+  const layout = isV4 ? sockaddrIn : sockaddrIn6;
+  if (name.bytes.readUInt16BE(layout.portOffset) !== port) return decodeAddress(name.bytes);
   if (!readName(libc.getsockname, fd, otherName)) return null;
   return sameEndpoint(name.bytes, otherName.bytes, isV4) ? null : decodeAddress(name.bytes);
 }
@@ -224,6 +238,23 @@ export function takeSocketError(fd: number): number {
 /** TCP_NODELAY, for sockets that were not opened here: 0 or −errno. */
 export function setNoDelay(fd: number): number {
   return setOption(fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);
+}
+
+/**
+ * For a connection that leaves neither its namespace nor this node: no congestion control that paces (tcp(7), TCP_CONGESTION). Where the
+ * node's default is bbr, each segment would wait for a timer interrupt of its own, on a path that has nothing to congest: more than half of
+ * what a relay costs (docs/adr/0011-engine-experiments.md). Should it be refused, the connection works all the same.
+ */
+function setUnpaced(fd: number): void {
+  libc.setsockopt(fd, libc.SOL_TCP, libc.TCP_CONGESTION, unpaced.address, unpaced.length);
+}
+
+/** Name of a socket's congestion control, for diagnosis; '' when it cannot be read. */
+export function congestionControlOf(fd: number): string {
+  nameLength.bytes[0] = congestionName.length;
+  congestionName.bytes.fill(0);
+  libc.getsockopt(fd, libc.SOL_TCP, libc.TCP_CONGESTION, congestionName.address, nameLength.address);
+  return congestionName.bytes.toString('latin1').replace(/\0.*$/s, '');
 }
 
 /** SO_LINGER 0: close will send RST instead of FIN, so the peer cannot take a cut for an end. 0 or −errno. */

@@ -71,6 +71,11 @@ const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
   'www-authenticate',
 ]);
 
+/** @param name in lower case. `_` counts as `-`: CGI-like servers do not tell them apart. */
+export function isForbiddenTrailer(name: string): boolean {
+  return FORBIDDEN_TRAILERS.has(name.replaceAll('_', '-'));
+}
+
 /** One body at a time; start() makes it ready for the next. Holds no octet of the body. */
 export class BodyScanner {
   /** All octets of the body have been seen. Never true for a body that lasts until the connection ends. */
@@ -281,13 +286,9 @@ export class BodyScanner {
   }
 
   #nameIsForbidden(): boolean {
-    // `_` counts as `-`: CGI-like servers do not tell them apart.
     let name = '';
-    for (let i = 0; i < this.#nameLength; i++) {
-      const octet = this.#name[i] as number;
-      name += String.fromCharCode(octet === 0x5f ? 0x2d : octet);
-    }
-    return FORBIDDEN_TRAILERS.has(name);
+    for (let i = 0; i < this.#nameLength; i++) name += String.fromCharCode(this.#name[i] as number);
+    return isForbiddenTrailer(name);
   }
 
   #beginSize(): void {

@@ -12,6 +12,11 @@ export const BODY_UNTIL_CLOSE = 3;
 
 export type BodyKind = 0 | 1 | 2 | 3;
 
+/** No content follows this head of a final response, whatever lengths it states (RFC 9110 sections 6.4.1, 15.3.5, 15.4.5). */
+export function hasNoContent(method: string, status: number): boolean {
+  return method === 'HEAD' || status === 204 || status === 304;
+}
+
 /** 2^53 − 1 has 16 digits; more are refused even when they are leading zeros. */
 const LENGTH_DIGITS_MAX = 16;
 

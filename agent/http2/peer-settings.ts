@@ -1,6 +1,20 @@
-/** What the peer has announced in SETTINGS (RFC 9113 section 6.5.2). Values we have no use for are checked and dropped. */
+/** SETTINGS (RFC 9113 section 6.5.2): what we announce, and what the peer has announced. */
+import { limits } from '../limits.ts';
 import * as frame from './frame.ts';
 
+/** Identifier and value. */
+export const SERVER_SETTINGS: readonly (readonly [number, number])[] = [
+  [frame.SETTING_MAX_CONCURRENT_STREAMS, limits.http2StreamsMax],
+  [frame.SETTING_MAX_HEADER_LIST_SIZE, limits.headBytesMax],
+  [frame.SETTING_ENABLE_CONNECT_PROTOCOL, 1],
+];
+export const CLIENT_SETTINGS: readonly (readonly [number, number])[] = [
+  [frame.SETTING_ENABLE_PUSH, 0],
+  [frame.SETTING_MAX_CONCURRENT_STREAMS, 0],
+  [frame.SETTING_MAX_HEADER_LIST_SIZE, limits.headBytesMax],
+];
+
+/** Values we have no use for are checked and dropped. */
 export class PeerSettings {
   initialWindow = frame.WINDOW_INITIAL;
   /** Streams we may have open; until the peer says otherwise, what RFC 9113 section 6.5.2 recommends as the least. */

@@ -129,6 +129,7 @@ export class RequestFacts implements RequestView {
   #judge(): void {
     this.isGrpc = isGrpcType(this.header('content-type') ?? '');
     this.acceptsTrailers = this.list.names.includes('te');
+    if (this.list.names.some((name) => LOOKALIKES.has(name))) return this.#refuse('LOOKALIKE_LENGTH');
     if (!this.#judgeAuthority()) return;
     if (this.isConnect) return;
     const end = scratch.write(`${this.target} `, 0, 'latin1');
@@ -150,8 +151,9 @@ export class RequestFacts implements RequestView {
     const { names, values } = this.list;
     const hostAt = names.indexOf('host');
     const text = this.authority === '' && hostAt >= 0 ? (values[hostAt] as string) : this.authority;
-    if (text === '') {
-      this.#refuse('MISSING_HOST');
+    if (text === '' || (this.authority === '' && names.includes(':authority'))) {
+      // One that is there and empty would be forwarded beside, or instead of, the Host that is judged.
+      this.#refuse(text === '' ? 'MISSING_HOST' : 'BAD_HOST');
       return false;
     }
     const end = scratch.write(text, 0, 'latin1');
@@ -178,6 +180,8 @@ export function isGrpcType(contentType: string): boolean {
   return contentType === 'application/grpc' || /^application\/grpc[+;]/.test(contentType);
 }
 
+/** Some servers of HTTP/1.1 read `_` as `-`, and these as lengths: refused whatever version of HTTP brings them. */
+const LOOKALIKES: ReadonlySet<string> = new Set(['content_length', 'transfer_encoding']);
 const HAS_METHOD = 1;
 const HAS_SCHEME = 2;
 const HAS_AUTHORITY = 4;

@@ -42,20 +42,31 @@ export class Sender {
   list(stream: Http2Stream): void {
     if (stream.listed) return;
     stream.listed = true;
+    stream.previous = this.#tail;
     if (this.#tail === null) this.#head = stream;
     else this.#tail.next = stream;
     this.#tail = stream;
+  }
+
+  /** It has nothing to send any more, or may not: nothing of it is kept, however long the connection's window stays shut. */
+  unlist(stream: Http2Stream): void {
+    if (!stream.listed) return;
+    const { previous, next } = stream;
+    if (previous === null) this.#head = next;
+    else previous.next = next;
+    if (next === null) this.#tail = previous;
+    else next.previous = previous;
+    stream.previous = null;
+    stream.next = null;
+    stream.listed = false;
   }
 
   /** Sends what waits, while the connection's window and the socket allow it. */
   sendListed(): void {
     while (this.#head !== null && this.window > 0 && !this.#sink.blocked) {
       const stream: Http2Stream = this.#head;
-      this.#head = stream.next;
-      if (this.#head === null) this.#tail = null;
-      stream.next = null;
-      stream.listed = false;
-      if (stream.closed || stream.sendWindow <= 0) continue; // listed again by its WINDOW_UPDATE
+      this.unlist(stream);
+      if (stream.sendWindow <= 0) continue; // listed again by its WINDOW_UPDATE
       stream.sendPending();
       if (!stream.closed && stream.pendingBytes > 0 && stream.sendWindow > 0) this.list(stream);
     }

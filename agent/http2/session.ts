@@ -11,6 +11,7 @@
  * Priority is parsed and ignored (RFC 9113 section 5.3.2). Server push is never asked for and refused.
  */
 import { type LimitName, limits } from '../limits.ts';
+import * as control from './control-frames.ts';
 import { FloodMeter } from './flood-meter.ts';
 import * as frame from './frame.ts';
 import {
@@ -20,48 +21,19 @@ import {
   writePing,
   writeReset,
   writeSettings,
-  writeSettingsAck,
   writeWindowUpdate,
 } from './frame-writer.ts';
 import { HeaderBlock } from './header-block.ts';
 import type { HeaderList, HeaderListTable } from './header-list.ts';
 import { HPACK_ERROR, HPACK_TOO_LARGE, HpackDecoder } from './hpack-decoder.ts';
-import { PeerSettings } from './peer-settings.ts';
-import { RecentStreams } from './recent-streams.ts';
+import { CLIENT_SETTINGS, PeerSettings, SERVER_SETTINGS } from './peer-settings.ts';
+import { ReceiveCredit } from './receive-credit.ts';
 import { Sender } from './sender.ts';
+import { StreamTable } from './stream-table.ts';
+import type { SessionOwner } from './session-owner.ts';
 import { Http2Stream } from './stream.ts';
 
-/** Who owns the connection: a client's connection to us, or ours to an endpoint. */
-export interface SessionOwner {
-  /** Server: a request. Sets stream.handler, or answers at once. */
-  onRequest(stream: Http2Stream, list: HeaderList, endStream: boolean): void;
-  /** Server: a request whose fields exceed the bounds; it has to be answered (431). `contentType` as far as it was seen, else ''. */
-  onTooLarge(stream: Http2Stream, contentType: string): void;
-  /** A stream has ended, in whatever way. */
-  onStreamClosed(): void;
-  /** The peer takes no more streams. */
-  onGoAway(): void;
-  onBound(name: LimitName): void;
-}
-
-/** StreamHandler.onReset: the connection broke. Beyond the codes of RFC 9113 section 7, which are all a peer can make us see. */
-export const CONNECTION_LOST = 0x100;
-/** StreamHandler.onReset: the connection was never made; nothing has been sent. */
-export const NOT_CONNECTED = 0x101;
-
-const DRAIN_PING = Buffer.from('weirGOAW', 'latin1');
-const OWN_SETTINGS_SERVER: readonly (readonly [number, number])[] = [
-  [frame.SETTING_MAX_CONCURRENT_STREAMS, limits.http2StreamsMax],
-  [frame.SETTING_MAX_HEADER_LIST_SIZE, limits.headBytesMax],
-  [frame.SETTING_ENABLE_CONNECT_PROTOCOL, 1],
-];
-const OWN_SETTINGS_CLIENT: readonly (readonly [number, number])[] = [
-  [frame.SETTING_ENABLE_PUSH, 0],
-  [frame.SETTING_MAX_CONCURRENT_STREAMS, 0],
-  [frame.SETTING_MAX_HEADER_LIST_SIZE, limits.headBytesMax],
-];
-
-export class Http2Session {
+export class Http2Session implements control.ControlledSession {
   readonly server: boolean;
   /** Why the connection has ended: an error code of RFC 9113 section 7, or −1. */
   failed = -1;
@@ -74,30 +46,32 @@ export class Http2Session {
   draining = false;
   readonly peer = new PeerSettings();
   readonly #owner: SessionOwner;
-  readonly #sink: FrameSink;
-  readonly #sender: Sender;
+  /** @internal As the fields and methods below that say so: for the files of this folder. */
+  readonly sink: FrameSink;
+  /** @internal */
+  readonly sender: Sender;
+  /** @internal */
+  readonly streams: StreamTable;
+  /** The peer's SETTINGS have been received: `peer` is what it announced. */
+  settled = false;
   readonly #decoder: HpackDecoder;
-  readonly #streams = new Map<number, Http2Stream>();
-  readonly #recent = new RecentStreams();
   readonly #block = new HeaderBlock();
+  readonly #credit: ReceiveCredit;
   /** Streams that did not come to their end. */
   readonly #cancelled: FloodMeter;
   /** Frames that carry nothing. */
   readonly #idle: FloodMeter;
   #prefaceSeen = 0;
-  #settingsSeen = false;
-  #receiveWindow: number = limits.http2ConnectionWindowBytes;
-  #returnable = 0;
-  #lastPeerStream = 0;
-  #nextStream = 1;
   #finalGoAway = false;
   #nowMs: number;
 
   constructor(server: boolean, owner: SessionOwner, sink: FrameSink, table: HeaderListTable, nowMs: number) {
     this.server = server;
+    this.streams = new StreamTable(server);
     this.#owner = owner;
-    this.#sink = sink;
-    this.#sender = new Sender(sink);
+    this.sink = sink;
+    this.sender = new Sender(sink);
+    this.#credit = new ReceiveCredit(sink);
     this.#decoder = new HpackDecoder(table, {
       tableBytesMax: limits.http2HeaderTableBytes,
       listBytesMax: limits.headBytesMax,
@@ -111,12 +85,12 @@ export class Http2Session {
   /** Preface (client) and SETTINGS; call once, before anything else. */
   start(): void {
     if (!this.server) {
-      const at = this.#sink.reserve(frame.PREFACE.length);
-      frame.PREFACE.copy(this.#sink.bytes, at);
+      const at = this.sink.reserve(frame.PREFACE.length);
+      frame.PREFACE.copy(this.sink.bytes, at);
       this.#prefaceSeen = frame.PREFACE.length;
     }
-    writeSettings(this.#sink, this.server ? OWN_SETTINGS_SERVER : OWN_SETTINGS_CLIENT);
-    writeWindowUpdate(this.#sink, 0, limits.http2ConnectionWindowBytes - frame.WINDOW_INITIAL);
+    writeSettings(this.sink, this.server ? SERVER_SETTINGS : CLIENT_SETTINGS);
+    writeWindowUpdate(this.sink, 0, limits.http2ConnectionWindowBytes - frame.WINDOW_INITIAL);
   }
 
   // --- octets in
@@ -158,7 +132,7 @@ export class Http2Session {
   }
 
   #onFrame(bytes: Buffer, type: number, flags: number, id: number, at: number, length: number): void {
-    if (!this.#settingsSeen && type !== frame.SETTINGS) {
+    if (!this.settled && type !== frame.SETTINGS) {
       this.fail(frame.PROTOCOL_ERROR, 'the first frame is not SETTINGS');
     } else if (this.#block.streamId !== 0) {
       if (type === frame.CONTINUATION && id === this.#block.streamId) this.#onContinuation(bytes, flags, at, length);
@@ -177,22 +151,22 @@ export class Http2Session {
         this.#onHeaders(bytes, flags, id, at, length);
         break;
       case frame.PRIORITY:
-        this.#onPriority(bytes, id, at, length);
+        control.onPriority(this, bytes, id, at, length);
         break;
       case frame.RST_STREAM:
-        this.#onReset(bytes, id, at, length);
+        control.onReset(this, bytes, id, at, length);
         break;
       case frame.SETTINGS:
-        this.#onSettings(bytes, flags, id, at, length);
+        control.onSettings(this, bytes, flags, id, at, length);
         break;
       case frame.PING:
-        this.#onPing(bytes, flags, id, at, length);
+        control.onPing(this, bytes, flags, id, at, length);
         break;
       case frame.GOAWAY:
-        this.#onGoAway(bytes, id, at, length);
+        control.onGoAway(this, bytes, id, at, length);
         break;
       case frame.WINDOW_UPDATE:
-        this.#onWindowUpdate(bytes, id, at, length);
+        control.onWindowUpdate(this, bytes, id, at, length);
         break;
       case frame.PUSH_PROMISE:
         this.fail(frame.PROTOCOL_ERROR, 'PUSH_PROMISE is not allowed here');
@@ -201,7 +175,7 @@ export class Http2Session {
         this.fail(frame.PROTOCOL_ERROR, 'CONTINUATION without HEADERS');
         break;
       default:
-        this.#spendControl(); // unknown types are ignored (RFC 9113 section 4.1)
+        this.spendControl(); // unknown types are ignored (RFC 9113 section 4.1)
     }
   }
 
@@ -209,8 +183,7 @@ export class Http2Session {
 
   #onData(bytes: Buffer, flags: number, id: number, at: number, length: number): void {
     if (id === 0) return this.fail(frame.PROTOCOL_ERROR, 'DATA on stream 0');
-    if (length > this.#receiveWindow) return this.fail(frame.FLOW_CONTROL_ERROR, 'connection window exceeded');
-    this.#receiveWindow -= length;
+    if (!this.#credit.take(length)) return this.fail(frame.FLOW_CONTROL_ERROR, 'connection window exceeded');
     let start = at;
     let size = length;
     if ((flags & frame.FLAG_PADDED) !== 0) {
@@ -219,16 +192,16 @@ export class Http2Session {
       start = at + 1;
       size = length - 1 - padding;
     }
-    const stream = this.#streams.get(id);
+    const stream = this.streams.get(id);
     if (stream === undefined || stream.remoteClosed) return this.#dataAfterEnd(stream, id, length);
     const end = (flags & frame.FLAG_END_STREAM) !== 0;
-    if (length === 0 && !end && !this.#spendControl()) return;
-    if (length > stream.receiveWindow) return this.#streamError(stream, frame.FLOW_CONTROL_ERROR, length);
-    if (!stream.headSeen) return this.#streamError(stream, frame.PROTOCOL_ERROR, length);
+    if (length === 0 && !end && !this.spendControl()) return;
+    if (length > stream.receiveWindow) return this.streamError(stream, frame.FLOW_CONTROL_ERROR, length);
+    if (!stream.headSeen) return this.streamError(stream, frame.PROTOCOL_ERROR, length);
     if (stream.expected >= 0) {
       stream.expected -= size;
       if (stream.expected < 0 || (end && stream.expected > 0)) {
-        return this.#streamError(stream, frame.PROTOCOL_ERROR, length);
+        return this.streamError(stream, frame.PROTOCOL_ERROR, length);
       }
     }
     stream.receiveWindow -= length;
@@ -241,10 +214,11 @@ export class Http2Session {
 
   /** DATA on a stream that takes none: what we reset ourselves may still be under way; anything else is an error. */
   #dataAfterEnd(stream: Http2Stream | undefined, id: number, length: number): void {
-    this.#returnConnectionCredit(length);
-    if (stream !== undefined) this.#streamError(stream, frame.STREAM_CLOSED, 0);
-    else if (this.#isIdle(id)) this.fail(frame.PROTOCOL_ERROR, 'DATA on an idle stream');
-    else if (!this.#recent.wasReset(id) && this.#spendCancel()) writeReset(this.#sink, id, frame.STREAM_CLOSED);
+    this.#credit.give(length);
+    if (stream !== undefined) this.streamError(stream, frame.STREAM_CLOSED, 0);
+    else if (this.streams.isIdle(id)) this.fail(frame.PROTOCOL_ERROR, 'DATA on an idle stream');
+    else if (this.streams.recent.wasReset(id) || (!this.server && !this.streams.recent.wasClosed(id))) return;
+    else if (this.spendCancel()) writeReset(this.sink, id, frame.STREAM_CLOSED);
   }
 
   // --- HEADERS
@@ -288,24 +262,24 @@ export class Http2Session {
   #onBlock(bytes: Buffer, start: number, end: number, id: number, endStream: boolean, selfDependent: boolean): void {
     const decoded = this.#decoder.decode(bytes, start, end);
     if (decoded === HPACK_ERROR) return this.fail(frame.COMPRESSION_ERROR, 'header block cannot be decoded');
-    const stream = this.#streams.get(id);
+    const stream = this.streams.get(id);
     if (stream === undefined && !this.server) return this.#headersAfterEnd(id);
     const target = stream ?? this.#openByPeer(id, endStream);
     if (target === null) return;
-    if (selfDependent) return this.#streamError(target, frame.PROTOCOL_ERROR, 0);
-    if (stream !== undefined && stream.remoteClosed) return this.#streamError(stream, frame.STREAM_CLOSED, 0);
+    if (selfDependent) return this.streamError(target, frame.PROTOCOL_ERROR, 0);
+    if (stream !== undefined && stream.remoteClosed) return this.streamError(stream, frame.STREAM_CLOSED, 0);
     if (decoded === HPACK_TOO_LARGE) return this.#onTooLarge(target, stream === undefined);
     const list = this.#decoder.list as HeaderList;
     if (endStream) {
       target.remoteClosed = true;
       // What Content-Length announced has not come; a response head says for itself what it means (onHeaders).
-      if (target.expected > 0 && target.headSeen) return this.#streamError(target, frame.PROTOCOL_ERROR, 0);
+      if (target.expected > 0 && target.headSeen) return this.streamError(target, frame.PROTOCOL_ERROR, 0);
     }
     if (stream === undefined) {
       target.headSeen = true;
       this.#owner.onRequest(target, list, endStream);
     } else if (this.server && !endStream) {
-      return this.#streamError(target, frame.PROTOCOL_ERROR, 0); // trailers that do not end the stream
+      return this.streamError(target, frame.PROTOCOL_ERROR, 0); // trailers that do not end the stream
     } else {
       target.handler?.onHeaders(target, list, endStream);
     }
@@ -315,149 +289,38 @@ export class Http2Session {
   #onTooLarge(stream: Http2Stream, isRequest: boolean): void {
     this.#owner.onBound('headBytesMax');
     if (isRequest) this.#owner.onTooLarge(stream, this.#decoder.contentType);
-    else this.#streamError(stream, frame.ENHANCE_YOUR_CALM, 0);
+    else this.streamError(stream, frame.ENHANCE_YOUR_CALM, 0);
   }
 
   /** Server: the stream of a new request, or null when there must be none. */
   #openByPeer(id: number, endStream: boolean): Http2Stream | null {
-    if (id <= this.#lastPeerStream || (id & 1) === 0) {
+    if (id <= this.streams.lastOfPeer || (id & 1) === 0) {
       this.#headersAfterEnd(id);
       return null;
     }
-    this.#lastPeerStream = id;
+    this.streams.lastOfPeer = id;
     if (this.#finalGoAway) return null; // beyond the last stream that our GOAWAY named
     if (this.active >= limits.http2StreamsMax) {
       this.#owner.onBound('http2StreamsMax');
-      this.#recent.add(id, true);
-      if (this.#spendCancel()) writeReset(this.#sink, id, frame.REFUSED_STREAM);
+      this.streams.recent.add(id, true);
+      if (this.spendCancel()) writeReset(this.sink, id, frame.REFUSED_STREAM);
       return null;
     }
     const stream = this.#add(id);
+    stream.begun = true;
     stream.remoteClosed = endStream;
     return stream;
   }
 
   #headersAfterEnd(id: number): void {
-    if (this.#recent.wasReset(id)) return;
-    if (this.#recent.wasClosed(id)) this.fail(frame.STREAM_CLOSED, 'HEADERS on a closed stream');
+    if (this.streams.recent.wasReset(id)) return;
+    // Answers to what we cancelled may come after many other streams have ended: they are no error of the peer.
+    if (!this.server && !this.streams.isIdle(id) && !this.streams.recent.wasClosed(id)) return;
+    if (this.streams.recent.wasClosed(id)) this.fail(frame.STREAM_CLOSED, 'HEADERS on a closed stream');
     else this.fail(frame.PROTOCOL_ERROR, 'HEADERS with a stream identifier that may not be used');
   }
 
-  // --- other frames
-
-  #onPriority(bytes: Buffer, id: number, at: number, length: number): void {
-    if (id === 0) return this.fail(frame.PROTOCOL_ERROR, 'PRIORITY on stream 0');
-    if (!this.#spendControl()) return;
-    const stream = this.#streams.get(id);
-    const isBad = length !== 5 || frame.readStreamId(bytes, at) === id;
-    if (!isBad) return;
-    const code = length !== 5 ? frame.FRAME_SIZE_ERROR : frame.PROTOCOL_ERROR;
-    if (stream !== undefined) this.#streamError(stream, code, 0);
-    else if (this.#isIdle(id)) this.fail(code, 'bad PRIORITY');
-    else writeReset(this.#sink, id, code);
-  }
-
-  #onReset(bytes: Buffer, id: number, at: number, length: number): void {
-    if (length !== 4) return this.fail(frame.FRAME_SIZE_ERROR, 'RST_STREAM is not 4 octets');
-    if (id === 0 || this.#isIdle(id)) return this.fail(frame.PROTOCOL_ERROR, 'RST_STREAM on an idle stream');
-    const stream = this.#streams.get(id);
-    if (stream === undefined) {
-      this.#spendControl();
-      return;
-    }
-    if (this.server && !this.#spendCancel()) return;
-    const received = frame.readUint32(bytes, at);
-    // An unknown code says no more than that something went wrong (RFC 9113 section 7).
-    const code = received > frame.HTTP_1_1_REQUIRED ? frame.INTERNAL_ERROR : received;
-    this.#remove(stream, false);
-    stream.handler?.onReset(stream, code);
-  }
-
-  #onSettings(bytes: Buffer, flags: number, id: number, at: number, length: number): void {
-    if (id !== 0) return this.fail(frame.PROTOCOL_ERROR, 'SETTINGS on a stream');
-    if ((flags & frame.FLAG_ACK) !== 0) {
-      if (length !== 0) this.fail(frame.FRAME_SIZE_ERROR, 'SETTINGS acknowledgement with a payload');
-      else if (!this.#settingsSeen) this.fail(frame.PROTOCOL_ERROR, 'the first frame is not SETTINGS');
-      return;
-    }
-    if (length % 6 !== 0) return this.fail(frame.FRAME_SIZE_ERROR, 'SETTINGS is not a multiple of 6 octets');
-    if (this.#settingsSeen && !this.#spendControl()) return;
-    this.#settingsSeen = true;
-    const windowBefore = this.peer.initialWindow;
-    const error = this.peer.apply(bytes, at, length, this.server);
-    if (error !== frame.NO_ERROR) return this.fail(error, 'SETTINGS with a value that is not allowed');
-    const grown = this.peer.initialWindow - windowBefore;
-    if (grown !== 0) {
-      for (const stream of this.#streams.values()) {
-        stream.sendWindow += grown;
-        if (stream.sendWindow > frame.WINDOW_MAX) return this.fail(frame.FLOW_CONTROL_ERROR, 'window too large');
-        if (stream.pendingBytes > 0) this.list(stream);
-      }
-    }
-    writeSettingsAck(this.#sink);
-    this.sendListed();
-  }
-
-  #onPing(bytes: Buffer, flags: number, id: number, at: number, length: number): void {
-    if (id !== 0) return this.fail(frame.PROTOCOL_ERROR, 'PING on a stream');
-    if (length !== 8) return this.fail(frame.FRAME_SIZE_ERROR, 'PING is not 8 octets');
-    if ((flags & frame.FLAG_ACK) === 0) {
-      if (this.#spendControl()) writePing(this.#sink, true, bytes, at);
-    } else if (this.draining && this.server && DRAIN_PING.compare(bytes, at, at + 8) === 0) {
-      this.#sendFinalGoAway();
-    }
-  }
-
-  #onGoAway(bytes: Buffer, id: number, at: number, length: number): void {
-    if (id !== 0) return this.fail(frame.PROTOCOL_ERROR, 'GOAWAY on a stream');
-    if (length < 8) return this.fail(frame.FRAME_SIZE_ERROR, 'GOAWAY is shorter than 8 octets');
-    if (!this.#spendControl()) return;
-    this.draining = true;
-    if (!this.server) this.#refuseAbove(frame.readStreamId(bytes, at));
-    this.#owner.onGoAway();
-  }
-
-  /** Streams the peer will not look at: their requests may be sent elsewhere (RFC 9113 section 6.8). */
-  #refuseAbove(lastStreamId: number): void {
-    for (const stream of this.#streams.values()) {
-      if (stream.id > lastStreamId) this.#abandon(stream, frame.REFUSED_STREAM);
-    }
-  }
-
-  #onWindowUpdate(bytes: Buffer, id: number, at: number, length: number): void {
-    if (length !== 4) return this.fail(frame.FRAME_SIZE_ERROR, 'WINDOW_UPDATE is not 4 octets');
-    const increment = frame.readStreamId(bytes, at);
-    if (id === 0) {
-      if (increment === 0) return this.fail(frame.PROTOCOL_ERROR, 'WINDOW_UPDATE of 0');
-      this.#sender.window += increment;
-      if (this.#sender.window > frame.WINDOW_MAX) return this.fail(frame.FLOW_CONTROL_ERROR, 'window too large');
-      this.sendListed();
-      return;
-    }
-    const stream = this.#streams.get(id);
-    if (stream === undefined) {
-      if (this.#isIdle(id)) this.fail(frame.PROTOCOL_ERROR, 'WINDOW_UPDATE on an idle stream');
-      else this.#spendControl();
-      return;
-    }
-    if (increment === 0) return this.#streamError(stream, frame.PROTOCOL_ERROR, 0);
-    stream.sendWindow += increment;
-    if (stream.sendWindow > frame.WINDOW_MAX) return this.#streamError(stream, frame.FLOW_CONTROL_ERROR, 0);
-    if (stream.pendingBytes === 0) {
-      // Nothing waits for it: harmless now and then, a flood when it is all there is.
-      if (increment < limits.http2SmallWindowUpdate) this.#spendControl();
-      return;
-    }
-    this.list(stream);
-    this.sendListed();
-  }
-
   // --- streams
-
-  /** The peer's SETTINGS have been received: `peer` is what it announced. */
-  get settled(): boolean {
-    return this.#settingsSeen;
-  }
 
   /** Client: room for one more stream. */
   get hasRoom(): boolean {
@@ -466,46 +329,39 @@ export class Http2Session {
       this.failed < 0 &&
       this.active < this.peer.concurrentStreams &&
       this.active < limits.http2StreamsMax &&
-      this.#nextStream < frame.STREAM_ID_MAX
+      this.streams.hasNumbers
     );
   }
 
   /** Client: a new stream, to be used at once with sendHeaders. Only while `hasRoom`. */
   open(): Http2Stream {
-    const stream = this.#add(this.#nextStream);
-    this.#nextStream += 2;
-    return stream;
+    return this.#add(this.streams.takeNumber());
   }
 
   #add(id: number): Http2Stream {
     const stream = new Http2Stream(this, id, this.peer.initialWindow, frame.WINDOW_INITIAL);
-    this.#streams.set(id, stream);
+    this.streams.add(stream);
     this.active++;
     return stream;
   }
 
-  #isIdle(id: number): boolean {
-    if (this.server) return (id & 1) === 0 || id > this.#lastPeerStream;
-    return (id & 1) === 0 || id >= this.#nextStream;
-  }
-
   /** @internal Ends a stream from our side. */
   resetStream(stream: Http2Stream, code: number): void {
-    writeReset(this.#sink, stream.id, code);
+    if (stream.begun) writeReset(this.sink, stream.id, code);
     this.#remove(stream, true);
   }
 
-  /** The peer has broken a rule of the stream. */
-  #streamError(stream: Http2Stream, code: number, received: number): void {
-    if (received > 0) this.#returnConnectionCredit(received);
-    if (!this.#spendCancel()) return;
-    writeReset(this.#sink, stream.id, code);
-    this.#abandon(stream, code);
+  /** @internal The peer has broken a rule of the stream. */
+  streamError(stream: Http2Stream, code: number, received: number): void {
+    if (received > 0) this.#credit.give(received);
+    if (!this.spendCancel()) return;
+    writeReset(this.sink, stream.id, code);
+    this.abandon(stream, code);
   }
 
   /** The request or response is malformed (RFC 9113 section 8.1.1): for those who read the fields. The handler is told. */
   malformed(stream: Http2Stream): void {
-    if (!stream.closed) this.#streamError(stream, frame.PROTOCOL_ERROR, 0);
+    if (!stream.closed) this.streamError(stream, frame.PROTOCOL_ERROR, 0);
   }
 
   #endIfDone(stream: Http2Stream): void {
@@ -514,40 +370,41 @@ export class Http2Session {
 
   #remove(stream: Http2Stream, reset: boolean): void {
     stream.closed = true;
+    this.sender.unlist(stream);
     stream.clear();
-    this.#streams.delete(stream.id);
-    this.#recent.add(stream.id, reset);
+    this.streams.remove(stream, reset);
     this.active--;
-    if (stream.unconsumed > 0) this.#returnConnectionCredit(stream.unconsumed);
+    if (stream.unconsumed > 0 && this.failed < 0) this.#credit.give(stream.unconsumed);
     stream.unconsumed = 0;
     this.#owner.onStreamClosed();
   }
 
   /** @internal Books octets that a stream keeps; false: no more may be kept. */
   hold(octets: number): boolean {
-    return this.#sink.hold(octets);
+    return this.sink.hold(octets);
   }
 
   /** @internal */
   release(octets: number): void {
-    if (octets > 0) this.#sink.release(octets);
+    if (octets > 0) this.sink.release(octets);
   }
 
   /** @internal What the stream should send can neither be sent nor kept. The handler is told. */
   overflow(stream: Http2Stream): void {
-    writeReset(this.#sink, stream.id, frame.ENHANCE_YOUR_CALM);
-    this.#abandon(stream, frame.ENHANCE_YOUR_CALM);
+    writeReset(this.sink, stream.id, frame.ENHANCE_YOUR_CALM);
+    this.abandon(stream, frame.ENHANCE_YOUR_CALM);
   }
 
   /** @internal Use Http2Stream.sendHeaders. */
   writeHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void {
-    writeHeaders(this.#sink, stream.id, list.encoded, endStream);
+    stream.begun = true;
+    writeHeaders(this.sink, stream.id, list.encoded, endStream);
     if (endStream) this.#closeLocal(stream);
   }
 
   /** @internal Use Http2Stream.sendData. Writes as much as windows and socket take; returns the octets. Hot. */
   writeData(stream: Http2Stream, from: Uint8Array, start: number, length: number, endStream: boolean): number {
-    const sent = this.#sender.write(stream, from, start, length, endStream);
+    const sent = this.sender.write(stream, from, start, length, endStream);
     if (endStream && sent === length) this.#closeLocal(stream);
     return sent;
   }
@@ -559,32 +416,17 @@ export class Http2Session {
 
   /** @internal The stream has DATA that waits. */
   list(stream: Http2Stream): void {
-    this.#sender.list(stream);
+    this.sender.list(stream);
   }
 
   /** Sends DATA that waits, while windows and socket allow it. Call when the sink has drained. */
   sendListed(): void {
-    if (this.failed < 0) this.#sender.sendListed();
+    if (this.failed < 0) this.sender.sendListed();
   }
 
-  /** @internal Octets of a stream were passed on: gives windows back, in large steps. Hot. */
+  /** @internal Octets of a stream were passed on. Hot. */
   returnCredit(stream: Http2Stream, octets: number): void {
-    stream.unconsumed -= octets;
-    this.#returnConnectionCredit(octets);
-    if (stream.remoteClosed) return;
-    stream.returnable += octets;
-    if (stream.returnable < frame.WINDOW_INITIAL >> 1) return;
-    writeWindowUpdate(this.#sink, stream.id, stream.returnable);
-    stream.receiveWindow += stream.returnable;
-    stream.returnable = 0;
-  }
-
-  #returnConnectionCredit(octets: number): void {
-    this.#returnable += octets;
-    if (this.#returnable < limits.http2ConnectionWindowBytes >> 2 || this.failed >= 0) return;
-    writeWindowUpdate(this.#sink, 0, this.#returnable);
-    this.#receiveWindow += this.#returnable;
-    this.#returnable = 0;
+    if (this.failed < 0) this.#credit.giveStream(stream, octets);
   }
 
   // --- the end
@@ -593,14 +435,15 @@ export class Http2Session {
   drain(): void {
     if (this.draining) return;
     this.draining = true;
-    writeGoAway(this.#sink, frame.STREAM_ID_MAX, frame.NO_ERROR, '');
-    writePing(this.#sink, false, DRAIN_PING, 0);
+    writeGoAway(this.sink, frame.STREAM_ID_MAX, frame.NO_ERROR, '');
+    writePing(this.sink, false, control.DRAIN_PING, 0);
   }
 
-  #sendFinalGoAway(): void {
+  /** @internal The client has seen our first GOAWAY: now it can be told which stream is the last. */
+  drainConfirmed(): void {
     if (this.#finalGoAway) return;
     this.#finalGoAway = true;
-    writeGoAway(this.#sink, this.#lastPeerStream, frame.NO_ERROR, '');
+    writeGoAway(this.sink, this.streams.lastOfPeer, frame.NO_ERROR, '');
     this.#owner.onGoAway();
   }
 
@@ -614,28 +457,40 @@ export class Http2Session {
     if (this.failed >= 0) return;
     this.failed = code;
     this.failure = reason;
-    writeGoAway(this.#sink, this.#lastPeerStream, code, reason);
+    writeGoAway(this.sink, this.streams.lastOfPeer, code, reason);
     this.end(code);
   }
 
-  #abandon(stream: Http2Stream, code: number): void {
+  /** @internal Ends a stream without a frame; its handler is told. */
+  abandon(stream: Http2Stream, code: number): void {
     this.#remove(stream, true);
     stream.handler?.onReset(stream, code);
+  }
+
+  /** @internal The peer has ended a stream. */
+  endedByPeer(stream: Http2Stream, code: number): void {
+    this.#remove(stream, false);
+    stream.handler?.onReset(stream, code);
+  }
+
+  /** @internal The peer takes no more streams. */
+  peerLeaves(): void {
+    this.#owner.onGoAway();
   }
 
   /** The connection is gone: every stream is told. */
   end(code: number): void {
     if (this.failed < 0) this.failed = code;
-    for (const stream of this.#streams.values()) this.#abandon(stream, code);
+    for (const stream of this.streams.values()) this.abandon(stream, code);
   }
 
-  /** A stream was cancelled, refused or in error. */
-  #spendCancel(): boolean {
+  /** @internal A stream was cancelled, refused or in error. */
+  spendCancel(): boolean {
     return this.#cancelled.spend(this.#nowMs) || this.#calm('http2CancelBurst', 'too many cancelled streams');
   }
 
-  /** A frame that only costs. */
-  #spendControl(): boolean {
+  /** @internal A frame that only costs. */
+  spendControl(): boolean {
     return this.#idle.spend(this.#nowMs) || this.#calm('http2ControlBurst', 'too many control frames');
   }
 

@@ -9,6 +9,11 @@ import { PAYLOAD_MAX } from './frame.ts';
 import type { HeaderList } from './header-list.ts';
 import type { Http2Session } from './session.ts';
 
+/** StreamHandler.onReset: the connection broke. Beyond the codes of RFC 9113 section 7, which are all a peer can make us see. */
+export const CONNECTION_LOST = 0x100;
+/** StreamHandler.onReset: the connection was never made; nothing has been sent. */
+export const NOT_CONNECTED = 0x101;
+
 /** A request to an endpoint, whatever version of HTTP carries it. */
 export interface MessageStream {
   /** The final response head has been received. Set by the handler. */
@@ -66,11 +71,16 @@ export class Http2Stream implements MessageStream {
   pendingBytes = 0;
   /** In the session's list of streams with something to send. */
   listed = false;
+  previous: Http2Stream | null = null;
   next: Http2Stream | null = null;
+  /** The peer knows of it. */
+  begun = false;
   #pending: Buffer[] = [];
   #sentOfFirst = 0;
   #endPending = false;
   #trailersPending: HeaderList | null = null;
+  /** The code to reset it with once our side has ended; −1: it may go on. */
+  #resetWhenSent = -1;
 
   constructor(session: Http2Session, id: number, sendWindow: number, receiveWindow: number) {
     this.session = session;
@@ -123,6 +133,16 @@ export class Http2Stream implements MessageStream {
     this.session.resetStream(this, code);
   }
 
+  /**
+   * What the peer still sends is of no use, but what it is sent is whole: resets the stream once our side has ended, which has
+   * been asked for (RFC 9113 section 8.1). The handler hears nothing of that.
+   */
+  resetWhenSent(code: number): void {
+    if (this.closed) return;
+    if (this.localClosed) this.reset(code);
+    else this.#resetWhenSent = code;
+  }
+
   /** @internal Sends at most one frame of what waits. */
   sendPending(): void {
     const first = this.#pending[0];
@@ -134,6 +154,7 @@ export class Http2Stream implements MessageStream {
     if (sent === 0) return;
     if (!this.closed) this.#sent(sent, left); // with END_STREAM the stream may be over, and nothing of it is left
     this.handler?.onSent(this, sent);
+    if (this.#resetWhenSent >= 0 && this.localClosed) this.reset(this.#resetWhenSent);
   }
 
   /** So many octets of the first chunk, of which `left` were unsent, are out. */

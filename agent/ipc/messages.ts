@@ -83,7 +83,7 @@ export interface WorkerStats {
   readonly counters: Readonly<Record<string, number>>;
 }
 
-/** Label names of semantics.md ("Names people's dashboards already use") without `reporter`'s siblings left out. */
+/** Label names of Istio Standard Metrics without `reporter`'s siblings left out. */
 export type Labels = Readonly<Record<string, string>>;
 
 export interface HttpSeries {

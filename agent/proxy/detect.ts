@@ -4,7 +4,8 @@
  * HTTP/1 is a request line that starts with a known method token and a space (after at most one CRLF, RFC 9112 section
  * 2.2); HTTP/2 is the whole client preface (RFC 9113 section 3.4); TLS is a record that begins a ClientHello. Everything else
  * is relayed as TCP under the connection's L4 verdict, where HTTP-only ALLOW rules never match and HTTP-only DENY rules
- * deny, so that a disguised request gains nothing.
+ * deny, so that a disguised request gains nothing. On a port that is declared http nothing is guessed: what is not HTTP is
+ * refused as HTTP, unless it opens with a TLS handshake, which no request does.
  */
 import { PREFACE } from '../http2/frame.ts';
 import { FOUND, NEED_MORE as TLS_NEEDS_MORE, looksLikeTls } from '../tls/client-hello.ts';
@@ -65,14 +66,22 @@ const METHODS = [
   'SOURCE',
 ].map((method) => Buffer.from(`${method} `, 'latin1')); // prettier-ignore
 
+/** ContentType handshake (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 22;
 const CR = 13;
 const LF = 10;
 
 /**
  * Classifies octets [start, end) of a new connection. NEED_MORE only while they are a proper prefix of a method, of the
  * HTTP/2 preface, or of the six octets that tell TLS.
+ * @param declaredHttp the port is declared http
  */
-export function detect(bytes: Uint8Array, start: number, end: number): Detected {
+export function detect(bytes: Uint8Array, start: number, end: number, declaredHttp = false): Detected {
+  const kind = classify(bytes, start, end);
+  return kind === IS_OPAQUE && declaredHttp && bytes[start] !== TLS_HANDSHAKE ? IS_HTTP : kind;
+}
+
+function classify(bytes: Uint8Array, start: number, end: number): Detected {
   let at = start;
   if (bytes[at] === CR && at < end) {
     if (end - at === 1) return NEED_MORE;

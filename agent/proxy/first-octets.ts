@@ -39,6 +39,7 @@ export const payload = { start: 0 };
 /**
  * Decides by octets [0, end), everything the client has sent. Sets what is learnt on the flow. Called again with more
  * octets from the beginning after WAIT (a few dozen, or one PROXY header), never after anything else.
+ * @param protocol what the port is declared to carry; `tcp` also where nobody needs HTTP to be parsed.
  * @param required the connection must begin with a PROXY header.
  * @param hello ready for a new connection; keeps its state when WAIT_HELLO is answered.
  */
@@ -51,8 +52,9 @@ export function firstOctets(
   hello: ClientHelloParser,
 ): Step {
   payload.start = 0;
-  let kind = required ? IS_OPAQUE : detect(bytes, 0, end);
-  if (kind === IS_OPAQUE && (required || mayBeHeader(bytes, end))) {
+  const declaredHttp = protocol === 'http';
+  let kind = required ? IS_OPAQUE : detect(bytes, 0, end, declaredHttp);
+  if (required || mayBeHeader(bytes, end)) {
     const header = readProxyHeader(bytes, 0, end, limits.proxyHeaderBytesMax);
     const wanted = required || (header.kind !== 'absent' && headerAccepted(flow));
     if (wanted) {
@@ -62,9 +64,9 @@ export function firstOctets(
       payload.start = header.length;
       // Its server may speak first, and only after the header.
       if (protocol === 'tcp' && !flow.needsServerName()) return TO_RELAY;
-      kind = header.length === end ? NEED_MORE : detect(bytes, header.length, end);
+      kind = header.length === end ? NEED_MORE : detect(bytes, header.length, end, declaredHttp);
       // A routed request may go anywhere; the header belongs to one connection to one endpoint.
-      if (flow.direction === 'outbound' && (kind === IS_HTTP || kind === IS_HTTP2)) kind = IS_OPAQUE;
+      if (flow.direction === 'outbound' && (kind === IS_HTTP || kind === IS_HTTP2)) return opaque(flow);
     }
   }
   return afterHeader(flow, protocol, kind, bytes, end, hello);
@@ -85,15 +87,13 @@ function afterHeader(
     case IS_HTTP2:
       flow.serverName = '';
       // A port that is declared as something else keeps its word.
-      if (protocol === 'tcp' || protocol === 'tls') return opaque(flow);
+      if (flow.protocol === 'tcp' || flow.protocol === 'tls') return opaque(flow);
       flow.carries = 'http';
+      if (protocol === 'tcp') return TO_RELAY;
       return kind === IS_HTTP ? TO_HTTP : TO_HTTP2;
     case IS_OPAQUE:
-      // On a port that is declared http nothing is guessed: what is not HTTP is refused as HTTP.
-      if (protocol !== 'http') return opaque(flow);
-      flow.serverName = '';
-      flow.carries = 'http';
-      return TO_HTTP;
+      // Never so on a port that is declared http, unless it begins like TLS: see detect().
+      return opaque(flow);
     case IS_TLS:
       flow.carries = 'tls';
       return clientHello(flow, hello, bytes, payload.start, end) ? TO_RELAY : WAIT_HELLO;

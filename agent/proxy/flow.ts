@@ -192,11 +192,6 @@ export class Flow {
     this.#early = null;
   }
 
-  /** The PROXY header that each connection to the endpoint begins with; null: none. */
-  get preamble(): Buffer | null {
-    return this.#preamble;
-  }
-
   chooseFrom(endpoints: readonly Endpoint[]): Choice {
     const endpoint = pickEndpoint(endpoints, this.context.inFlight.counts, this.context.random);
     return endpoint === null ? { ok: false, reason: 'NO_HEALTHY_UPSTREAM' } : { ok: true, peer: this.peer(endpoint) };

@@ -7,12 +7,12 @@
  * One object per connection, used again for each request. It talks to the client only through ClientSide.
  */
 import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
-import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
 import { ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
 import { BODY_CHUNKED, BODY_NONE, BODY_UNTIL_CLOSE } from '../http1/framing.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import { contentHasMeaning } from '../http1/request-method.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import {
   type HeadEdits,
@@ -24,16 +24,14 @@ import {
 } from '../http1/rewrite.ts';
 import {
   type Exchange,
-  HttpUpstream,
+  type HttpUpstream,
   type UpstreamConnection,
   type UpstreamFailure,
 } from '../upstream/http-upstream.ts';
-import { Http2Upstream } from '../upstream/http2-upstream.ts';
-import { TranslatedUpstream } from '../upstream/translated-upstream.ts';
-import { type AdmissionRefusal, admitDial, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
+import { admitRequest, bufferRefusal, requestEnded } from './admission.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
-import { sharedConnection } from './http2-connection.ts';
+import { Http1Connections } from './http1-connections.ts';
 import { localBody, localResponse } from './local-response.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import { isReplayable, KeptRequest } from './replay.ts';
@@ -56,9 +54,6 @@ export interface ClientSide {
   becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, request: Buffer, octets: Buffer): void;
 }
 
-/** Methods whose content has no meaning (RFC 9110 section 9.3): some servers do not read it as content, but as the next request. */
-const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'TRACE']);
-
 export class HttpExchange implements Exchange {
   /** A request is in flight. */
   active = false;
@@ -71,14 +66,11 @@ export class HttpExchange implements Exchange {
   readonly #client: ClientSide;
   #scanner: BodyScanner | null = null;
   #upstream: UpstreamConnection | null = null;
-  /** Inbound: the one upstream connection that carries this client's address, kept between requests. */
-  #dedicated: HttpUpstream | null = null;
+  readonly #connections: Http1Connections;
   #responseEdits: HeadEdits | null = null;
   readonly #kept: KeptRequest;
   /** The request counts as in flight. */
   #admitted = false;
-  /** Why no connection was tried, when #dial answers null. */
-  #notDialled: AdmissionRefusal | null = null;
   #responseStarted = false;
   #closeAfter = false;
   #method = '';
@@ -94,6 +86,7 @@ export class HttpExchange implements Exchange {
     this.#context = context;
     this.#flow = flow;
     this.#client = client;
+    this.#connections = new Http1Connections(context, flow);
     this.#kept = new KeptRequest(context.keptRequests, flow.pod.usage);
   }
 
@@ -197,9 +190,9 @@ export class HttpExchange implements Exchange {
     body: number,
     outcome: RouteOutcome,
   ): void {
-    const upstream = this.#acquire(outcome.peer as PeerFacts, outcome.speaks);
+    const upstream = this.#connections.take(outcome.peer as PeerFacts, outcome.speaks, this.#tunnelHead !== null);
     if (upstream === null) {
-      this.#respond(503, this.#notDialled?.reason ?? 'UPSTREAM_CONNECT_FAILED', this.#notDialled?.flags ?? 'UF');
+      this.#respond(503, this.#connections.refusal.reason, this.#connections.refusal.flags);
       return;
     }
     let from = buffer;
@@ -220,7 +213,7 @@ export class HttpExchange implements Exchange {
     this.#responseEdits = outcome.responseEdits;
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     if (this.requestComplete) upstream.requestFinished();
-    if (upstream.reused && this.requestComplete && isReplayable(this.#method))
+    if (upstream.reused && this.requestComplete && (upstream.mayRefuse || isReplayable(this.#method)))
       this.#kept.keepReplay(from, start, octets);
     // Only a pod of this node has its policy decided here.
     if ((outcome.peer as PeerFacts).localPod !== null) this.#kept.keepHead(buffer, at, length, from === buffer);
@@ -246,52 +239,13 @@ export class HttpExchange implements Exchange {
 
   get #mayReuseUpstream(): boolean {
     const withoutBody = this.requestComplete && this.#requestBytes === 0;
-    return withoutBody || !WITHOUT_CONTENT.has(this.#method);
+    return withoutBody || contentHasMeaning(this.#method);
   }
 
   #writeFailed(upstream: UpstreamConnection, errno: number): void {
     const failure = upstream.connected ? 'reset' : 'connect';
     upstream.abort();
     this.onUpstreamFailed(failure, errno);
-  }
-
-  /** An idle connection to the peer, or a new one; null when dialling failed at once. */
-  #acquire(peer: PeerFacts, speaks: RouteOutcome['speaks']): UpstreamConnection | null {
-    if (peer.endpoint.slot !== UNBALANCED_SLOT) {
-      // A tunnel is what HTTP/1.1 makes of it: the endpoint is asked in the client's version.
-      if (speaks === 'http2' && this.#tunnelHead === null) return this.#translate(peer);
-      const idle = this.#flow.pod.pool.take(peer.endpoint);
-      if (idle !== null) return idle;
-    } else if (this.#dedicated?.idle === true && this.#dedicated.endpoint === peer.endpoint) {
-      return this.#dedicated;
-    }
-    return this.#dial(peer);
-  }
-
-  /** A stream on an HTTP/2 connection to the peer; null when there is none to be had. */
-  #translate(peer: PeerFacts): UpstreamConnection | null {
-    const connection = sharedConnection(this.#context, this.#flow.pod, peer);
-    if (connection instanceof Http2Upstream) return new TranslatedUpstream(this.#context, connection);
-    this.#notDialled = connection;
-    return null;
-  }
-
-  #dial(peer: PeerFacts): HttpUpstream | null {
-    const { pod } = this.#flow;
-    // A replay remembers its peer; the namespace to dial in is closed with the pod.
-    this.#notDialled = peer.localPod?.closed === true ? null : admitDial(pod);
-    if (peer.localPod?.closed === true || this.#notDialled !== null) return null;
-    const pool = peer.endpoint.slot !== UNBALANCED_SLOT ? pod.pool : null;
-    const upstream = new HttpUpstream(this.#context, pod.usage, peer.endpoint, peer.plan, pool);
-    if (upstream.open() < 0) {
-      this.#context.bounds.event('upstream_dial_failed');
-      return null;
-    }
-    if (pool === null) {
-      this.#dedicated?.close();
-      this.#dedicated = upstream;
-    }
-    return upstream;
   }
 
   // --- response
@@ -367,7 +321,7 @@ export class HttpExchange implements Exchange {
     this.#record('-', null);
     this.#leave();
     this.#upstream = null;
-    if (upstream === this.#dedicated) this.#dedicated = null;
+    this.#connections.forget(upstream);
     this.#client.becomeTunnel(
       upstream,
       this.peer as PeerFacts,
@@ -387,7 +341,8 @@ export class HttpExchange implements Exchange {
       this.#client.reset();
       return;
     }
-    if (failure === 'reset' && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
+    const mayRepeat = failure === 'refused' || (failure === 'reset' && isReplayable(this.#method));
+    if (mayRepeat && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
     this.#kept.dropReplay();
     if (this.#log !== null) this.#log.errno = errno;
     if (errno === -ENOBUFS) {
@@ -396,14 +351,15 @@ export class HttpExchange implements Exchange {
       return;
     }
     if (failure === 'connect') this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
+    else if (failure === 'refused') this.#respond(503, 'UPSTREAM_OVERFLOW', 'UO');
     else if (failure === 'malformed') this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
     else this.#respond(502, 'UPSTREAM_RESET', 'UC');
   }
 
-  /** The reused connection had been closed by the endpoint before it saw the request: once more on a new one. */
+  /** The reused connection was closed by the endpoint before it saw the request, or it refused to look: once more on another. */
   #tryReplay(): boolean {
     if (!this.#kept.replayable || this.peer === null) return false;
-    const upstream = this.#dial(this.peer);
+    const upstream = this.#connections.again(this.peer);
     if (upstream === null) return false;
     this.#context.bounds.event('upstream_replayed');
     const octets = this.#kept.takeReplay(this.#context.scratch);
@@ -491,8 +447,7 @@ export class HttpExchange implements Exchange {
   close(): void {
     this.#leave();
     this.#abortUpstream();
-    this.#dedicated?.close();
-    this.#dedicated = null;
+    this.#connections.close();
   }
 
   #abortUpstream(): void {

@@ -1,4 +1,8 @@
-/** The HTTP/2 connection that a request to a peer goes on: one that is there, or a new one within the pod's bounds. */
+/** What an HTTP/2 request to a peer goes on: one that is there, or a new one within the pod's bounds. */
+import type { RequestFacts } from '../http2/request-facts.ts';
+import type { StreamHandler } from '../http2/stream.ts';
+import { Http1Stream } from '../upstream/http1-stream.ts';
+import { HttpUpstream } from '../upstream/http-upstream.ts';
 import { Http2Upstream } from '../upstream/http2-upstream.ts';
 import { type AdmissionRefusal, admitDial } from './admission.ts';
 import type { WorkerContext } from './context.ts';
@@ -13,8 +17,8 @@ export function sharedConnection(context: WorkerContext, pod: Pod, peer: PeerFac
   const { http2 } = pod.pool;
   const known = http2.find(peer.endpoint);
   if (known !== null) return known;
-  // A request sent again remembers its peer; the namespace to dial in is closed with the pod.
-  if (peer.localPod?.closed === true) return UNREACHABLE;
+  // A request sent again remembers its peer; the namespace to dial in is closed with the pod. A pod that leaves has closed its pool.
+  if (peer.localPod?.closed === true || pod.closed) return UNREACHABLE;
   const refusal = admitDial(pod);
   if (refusal !== null) return refusal;
   if (http2.isFull(peer.endpoint)) return OVERFLOW;
@@ -28,6 +32,28 @@ export function ownConnection(context: WorkerContext, pod: Pod, peer: PeerFacts)
   if (refusal !== null) return refusal;
   const upstream = new Http2Upstream(context, pod.usage, peer.endpoint, peer.plan, null);
   return upstream.open() < 0 ? unreachable(context) : upstream;
+}
+
+/**
+ * A request that an endpoint is asked in HTTP/1.1, on a pooled connection or a new one; or why there is none.
+ * @param again it has met a connection that was stale: others may be, too
+ */
+export function http1Stream(
+  context: WorkerContext,
+  pod: Pod,
+  peer: PeerFacts,
+  facts: RequestFacts,
+  handler: StreamHandler,
+  again: boolean,
+): Http1Stream | AdmissionRefusal {
+  let upstream = again ? null : pod.pool.take(peer.endpoint);
+  if (upstream === null) {
+    const refusal = peer.localPod?.closed === true ? UNREACHABLE : admitDial(pod);
+    if (refusal !== null) return refusal;
+    upstream = new HttpUpstream(context, pod.usage, peer.endpoint, peer.plan, pod.pool);
+    if (upstream.open() < 0) return unreachable(context);
+  }
+  return new Http1Stream(context, upstream, facts, handler);
 }
 
 function unreachable(context: WorkerContext): AdmissionRefusal {

@@ -12,7 +12,9 @@ import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import { CANCEL, errorName, NO_ERROR } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
 import { isGrpcType, RequestFacts } from '../http2/request-facts.ts';
-import { CONNECTION_LOST, Http2Session, type SessionOwner } from '../http2/session.ts';
+import { Http2Session } from '../http2/session.ts';
+import type { SessionOwner } from '../http2/session-owner.ts';
+import { CONNECTION_LOST } from '../http2/stream.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import type { ConnectionInfo } from '../ipc/messages.ts';
 import { type LimitName, limits } from '../limits.ts';
@@ -54,6 +56,8 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
   #discarded = 0;
   #closed = false;
   #lastActiveMs: number;
+  /** Octets sent when the timer was last asked. */
+  #writtenBefore = 0;
   #requests = 0;
   #requestsCharged = 0;
   #bytesFromClient = 0;
@@ -107,15 +111,19 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
       this.#close(!this.#lingering);
       return;
     }
-    if (this.session.draining) {
-      // A client that does not answer the PING is not waited for; one that has requests under way is.
-      if (this.session.active === 0) this.#endGracefully();
-      else this.context.reactor.timers.arm(this.#timer, limits.http2GoAwayTimeoutMs);
+    // A client that does not answer the PING is not waited for; one that has requests under way is.
+    const { draining } = this.session;
+    if (draining && this.session.active === 0) {
+      this.#endGracefully();
       return;
     }
-    const idleMs = nowMs - this.#lastActiveMs;
-    if (idleMs < limits.idleTimeoutMs) {
-      this.context.reactor.timers.arm(this.#timer, limits.idleTimeoutMs - idleMs);
+    // A client that only listens is not idle.
+    const { written } = this.#output;
+    if (written !== this.#writtenBefore) this.#lastActiveMs = nowMs;
+    this.#writtenBefore = written;
+    const leftMs = limits.idleTimeoutMs - (nowMs - this.#lastActiveMs);
+    if (leftMs > 0) {
+      this.context.reactor.timers.arm(this.#timer, draining ? Math.min(leftMs, limits.http2GoAwayTimeoutMs) : leftMs);
       return;
     }
     this.context.bounds.hit('idleTimeoutMs');
@@ -320,8 +328,10 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
 
   cut(_reason: string): void {
     if (this.#closed) return;
+    // All has been said, and may still be on its way to the client: RST would destroy it.
+    const isOver = this.#lingering && this.session.active === 0;
     this.session.fail(this.session.draining ? NO_ERROR : CANCEL, '');
-    this.#close(true);
+    this.#close(!isOver);
   }
 
   describe(nowMs: number): ConnectionInfo {

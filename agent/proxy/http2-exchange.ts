@@ -11,20 +11,20 @@
  * (RFC 9113 section 8.5, RFC 8441) becomes a tunnel with a 2xx: it is over when both sides have ended, not with the response.
  */
 import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import { ENOBUFS } from '../engine/errno.ts';
+import { hasNoContent } from '../http1/framing.ts';
 import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
 import { grpcStatusOf, ResponseFacts } from '../http2/response-facts.ts';
 import { trailersAreValid } from '../http2/field-rules.ts';
 import type { RequestFacts } from '../http2/request-facts.ts';
-import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/session.ts';
+import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/stream.ts';
 import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.ts';
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
-import { Http1Stream } from '../upstream/http1-stream.ts';
-import { HttpUpstream } from '../upstream/http-upstream.ts';
 import { limits } from '../limits.ts';
 import { Http2Upstream, type SettingsWaiter } from '../upstream/http2-upstream.ts';
-import { type AdmissionRefusal, admitDial, admitRequest, requestEnded } from './admission.ts';
-import { OVERFLOW, sharedConnection, UNREACHABLE } from './http2-connection.ts';
+import { type AdmissionRefusal, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
+import { http1Stream, OVERFLOW, sharedConnection, UNREACHABLE } from './http2-connection.ts';
 import type { Http2Downstream } from './http2-downstream.ts';
 import { editedList, forwardedRequest, localHeaders, localTrailers } from './http2-lists.ts';
 import { KeptBody } from './kept-body.ts';
@@ -60,6 +60,7 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
   #isTunnel = false;
   /** An extended CONNECT waits for the SETTINGS of this connection. */
   #waitsFor: Http2Upstream | null = null;
+  #interims = 0;
   #status = 0;
   #grpcStatus = '';
   #recorded = false;
@@ -124,6 +125,11 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
       this.#respond(500, 'BAD_HEADER_EDIT', '-');
       return;
     }
+    // Lines of HTTP/1.1 are shorter than what a list's size counts for its fields.
+    if (this.#speaks === 'http1' && list.size > limits.scratchBytes) {
+      this.refuse(431, 'HEAD_TOO_LARGE');
+      return;
+    }
     this.#sent = list;
     const up = this.#open(this.#peer as PeerFacts);
     if (up !== null) this.#send(list, up);
@@ -157,7 +163,9 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
   /** A stream to the peer, on a connection that is there or dialled; why there is none; or null: onSettled() will be called. */
   #open(peer: PeerFacts): MessageStream | AdmissionRefusal | null {
     const { context, flow } = this.#client;
-    if (this.#speaks === 'http1') return this.#openHttp1(peer);
+    if (this.#speaks === 'http1') {
+      return http1Stream(context, flow.pod, peer, this.#facts as RequestFacts, this, this.#attempts > 0);
+    }
     const isOwn = peer.endpoint.slot === UNBALANCED_SLOT;
     const upstream = isOwn ? this.#client.dedicated(peer) : sharedConnection(context, flow.pod, peer);
     if (!(upstream instanceof Http2Upstream)) return upstream;
@@ -184,19 +192,6 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     this.#waitsFor = null;
     if (this.#log !== null) this.#log.errno = errno;
     this.#fail(503, UNREACHABLE.reason, UNREACHABLE.flags, REFUSED_STREAM);
-  }
-
-  #openHttp1(peer: PeerFacts): MessageStream | AdmissionRefusal {
-    const { context, flow } = this.#client;
-    const { pod } = flow;
-    let upstream = pod.pool.take(peer.endpoint);
-    if (upstream === null) {
-      const refusal = peer.localPod?.closed === true ? UNREACHABLE : admitDial(pod);
-      if (refusal !== null) return refusal;
-      upstream = new HttpUpstream(context, pod.usage, peer.endpoint, peer.plan, pod.pool);
-      if (upstream.open() < 0) return UNREACHABLE;
-    }
-    return new Http1Stream(context, upstream, this.#facts as RequestFacts, this);
   }
 
   // --- both streams
@@ -229,7 +224,7 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
 
   #onRequestBody(from: Buffer, start: number, length: number, endStream: boolean): void {
     this.#requestBytes += length;
-    if (endStream) this.#requestEnded = true;
+    if (endStream) this.#onRequestEnded();
     if (this.#waitsFor !== null) {
       this.#keepWaiting(from, start, length);
       return;
@@ -257,8 +252,13 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     this.#fail(503, 'POD_LIMIT_BUFFERED', 'UO', ENHANCE_YOUR_CALM);
   }
 
-  #onRequestTrailers(list: HeaderList): void {
+  #onRequestEnded(): void {
     this.#requestEnded = true;
+    if (this.#recorded) this.#leave();
+  }
+
+  #onRequestTrailers(list: HeaderList): void {
+    this.#onRequestEnded();
     // A tunnel has none (RFC 9113 section 8.5).
     if (!trailersAreValid(list) || this.#facts?.method === 'CONNECT') {
       this.#down.session.malformed(this.#down);
@@ -273,20 +273,20 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
   #onResponse(up: MessageStream, list: HeaderList, endStream: boolean): void {
     const facts = (list.response ??= new ResponseFacts(list));
     const { method } = this.#facts as RequestFacts;
+    // Content-Length says nothing of what follows (RFC 9110 section 9.3.6).
     const isTunnel = method === 'CONNECT' && facts.status >= 200 && facts.status < 300;
-    // Content-Length says nothing of what follows (RFC 9110 sections 8.6 and 9.3.6).
-    const isUnmeasured = method === 'HEAD' || isTunnel;
-    const lengthLies = endStream && facts.contentLength > 0 && !isUnmeasured && facts.status !== 304;
+    const isBodiless = hasNoContent(method, facts.status) && !isTunnel;
+    const lengthLies = endStream && facts.contentLength > 0 && !isBodiless && !isTunnel;
     if (facts.malformed !== '' || (facts.status < 200 && endStream) || lengthLies) {
       this.#upstreamMalformed(up);
       return;
     }
     if (facts.status < 200) {
-      this.#down.sendHeaders(list, false);
+      this.#onInterim(up, list);
       return;
     }
     up.headSeen = true;
-    if (!isUnmeasured) up.expected = facts.contentLength;
+    up.expected = isTunnel ? -1 : isBodiless ? 0 : facts.contentLength;
     this.#isTunnel = isTunnel;
     this.#kept?.drop();
     this.#status = facts.status;
@@ -300,6 +300,15 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     }
     this.#down.sendHeaders(edited, endStream);
     if (endStream) this.#onResponseEnd();
+  }
+
+  #onInterim(up: MessageStream, list: HeaderList): void {
+    if (++this.#interims > limits.interimResponsesMax) {
+      this.#client.context.bounds.hit('interimResponsesMax');
+      this.#upstreamMalformed(up);
+    } else {
+      this.#down.sendHeaders(list, false);
+    }
   }
 
   #onResponseBody(up: MessageStream, from: Buffer, start: number, length: number, endStream: boolean): void {
@@ -325,10 +334,10 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     else this.#complete();
   }
 
-  /** The response has been received whole; what the client's windows hold back is still to be sent. */
+  /** The response has been received whole; what the client's windows hold back is still to be sent, and the request may go on. */
   #complete(): void {
     this.#record('-', null);
-    this.#leave();
+    if (this.#requestEnded) this.#leave();
   }
 
   #upstreamMalformed(up: MessageStream): void {
@@ -352,12 +361,16 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     this.#up = null;
     if (this.#recorded) {
       // The response was complete; the endpoint has no use for the rest of the request (RFC 9113 section 8.1).
-      if (!this.#requestEnded) this.#down.reset(NO_ERROR);
+      this.#leave();
+      if (!this.#requestEnded) this.#down.resetWhenSent(NO_ERROR);
       return;
     }
     if (this.#log !== null) this.#log.errno = up?.errno ?? 0;
     if (this.#status === 0 && this.#mayRepeat(code) && this.#repeat()) return;
-    if (code === NOT_CONNECTED) this.#fail(503, 'UPSTREAM_CONNECT_FAILED', 'UF', REFUSED_STREAM);
+    if (up?.errno === -ENOBUFS) {
+      const { reason, flags } = bufferRefusal(this.#client.flow.pod);
+      this.#fail(503, reason, flags, REFUSED_STREAM);
+    } else if (code === NOT_CONNECTED) this.#fail(503, 'UPSTREAM_CONNECT_FAILED', 'UF', REFUSED_STREAM);
     else if (code === REFUSED_STREAM) this.#fail(503, 'UPSTREAM_OVERFLOW', 'UO', REFUSED_STREAM);
     else if (code === CONNECTION_LOST) this.#fail(502, 'UPSTREAM_RESET', 'UC', INTERNAL_ERROR);
     else this.#passReset(code);
@@ -434,14 +447,14 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     this.#record(flags, reason);
     this.#leave();
     // The rest of the request is of no use (RFC 9113 section 8.1).
-    if (!this.#requestEnded && !down.closed && down.pendingBytes === 0) down.reset(NO_ERROR);
+    if (!this.#requestEnded) down.resetWhenSent(NO_ERROR);
   }
 
   /** Policy changed: cut the request if it would be refused now. */
   reevaluate(): void {
     const peer = this.#peer;
     const facts = this.#facts;
-    if (peer === null || facts === null || this.#recorded) return;
+    if (peer === null || facts === null) return;
     const authorization = this.#client.flow.authorization(peer);
     const verdict = authorization === null ? null : (authorization.settled ?? authorization.request(facts));
     if (verdict === null || verdict.allowed) return;
@@ -449,7 +462,13 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     this.#client.context.bounds.event('connection_cut_by_policy');
     this.#up?.reset(CANCEL);
     this.#up = null;
-    this.#fail(403, verdict.reason, '-', CANCEL);
+    if (!this.#recorded) {
+      this.#fail(403, verdict.reason, '-', CANCEL);
+      return;
+    }
+    // Answered in full: only its request goes on.
+    this.#leave();
+    this.#down.resetWhenSent(NO_ERROR);
   }
 
   /** The request is no longer in flight; what the client's windows hold back may still be. */

@@ -7,7 +7,14 @@
  */
 import type { SocketAddress } from '../engine/address.ts';
 import { closeFd, originalDestination, setReset } from '../engine/socket.ts';
-import { RESERVED_PORTS, VERIFY_ADDRESS_V4, VERIFY_ADDRESS_V6, VERIFY_PORT } from '../../mesh/ports.ts';
+import {
+  INBOUND_PORT,
+  OUTBOUND_PORT,
+  RESERVED_PORTS,
+  VERIFY_ADDRESS_V4,
+  VERIFY_ADDRESS_V6,
+  VERIFY_PORT,
+} from '../../mesh/ports.ts';
 import type { WorkerContext } from './context.ts';
 import { Flow } from './flow.ts';
 import type { Pod } from './pod.ts';
@@ -21,7 +28,8 @@ export function identify(
   direction: 'outbound' | 'inbound',
   client: SocketAddress,
 ): void {
-  const original = originalDestination(fd, client.ip.includes(':') ? 10 : 2);
+  const port = direction === 'outbound' ? OUTBOUND_PORT : INBOUND_PORT;
+  const original = originalDestination(fd, client.ip.includes(':') ? 10 : 2, port);
   if (original === null || isOwnPort(context, pod, direction, original)) {
     refuse(context, pod, fd, original === null ? 'refused_direct_dial' : 'refused_loop');
     return;

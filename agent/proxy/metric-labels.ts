@@ -1,4 +1,4 @@
-/** Builds the Istio standard labels (semantics.md) for a pair of workloads: once per pair, never per request. */
+/** Builds Istio's standard labels for a pair of workloads: once per pair, never per request. */
 import type { Labels } from '../ipc/messages.ts';
 import { type Service, type Workload, principalOf } from '../../mesh/model.ts';
 import type { PairSeries } from '../telemetry/series.ts';

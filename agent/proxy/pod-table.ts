@@ -122,7 +122,14 @@ function openListeners(pod: Pod): readonly OpenedListener[] | string {
     for (const direction of ['outbound', 'inbound'] as const) {
       const port = direction === 'outbound' ? OUTBOUND_PORT : INBOUND_PORT;
       const fd = pod.namespace.run(() =>
-        openListener({ ip, port, reusePort: true, backlog: limits.listenBacklog, v6Only: ip === '::' }),
+        openListener({
+          ip,
+          port,
+          reusePort: true,
+          backlog: limits.listenBacklog,
+          v6Only: ip === '::',
+          local: direction === 'outbound', // its clients are the pod's own processes
+        }),
       );
       if (fd < 0) {
         for (const { fd: openFd } of opened) closeFd(openFd);

@@ -5,7 +5,7 @@
  *                          ◄──toClient──
  *
  * Octets already read (detection, an upgrade's surplus) go first as a prefix. FIN is passed on in each direction; RST or an
- * error on either side resets the other. A policy change cuts it (design.md, "Bounds and failure"): a tunnel is judged by
+ * error on either side resets the other. A policy change cuts it: a tunnel is judged by
  * the request that opened it, any other connection as plain TCP.
  */
 import { EAGAIN, EINTR, ETIMEDOUT, errnoName } from '../engine/errno.ts';

@@ -1,8 +1,8 @@
 /**
  * Step 3, when the port does not say it all: wait for the first octets, without delaying a server that speaks first.
  *
- *   declared tcp, or nothing asks for HTTP (mesh/layers.ts)
- *                           → relayed at once, unless the destination's policy or a TLSRoute goes by server name
+ *   declared tcp            → relayed at once, unless the destination's policy or a TLSRoute goes by server name
+ *   nothing asks for HTTP   → as if declared tcp, whatever the port is declared to carry (mesh/layers.ts)
  *   first octets are there  → decided at once (first-octets.ts)
  *   declared http           → waits for the client (it must speak first)
  *   otherwise, silent       → after limits.detectDelayMs the endpoint is dialled, if the connection's L4 verdict allows a
@@ -60,6 +60,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   tableIndex = -1;
   readonly #context: WorkerContext;
   readonly #flow: Flow;
+  /** What to look for: `tcp` where nobody needs HTTP to be parsed. */
   readonly #protocol: PortProtocol;
   readonly #required: boolean;
   readonly #timer: Timer = new Timer(this);
@@ -78,10 +79,9 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   static start(context: WorkerContext, flow: Flow, fd: number): void {
     flow.pod.connectionsActive++;
     flow.pod.connectionsOpened++;
-    const { protocol } = flow;
+    const protocol = flow.needsHttp || flow.protocol === 'tls' ? flow.protocol : 'tcp';
     const required = headerRequired(flow);
-    const isOpaque = protocol === 'tcp' || (protocol !== 'tls' && !flow.needsHttp);
-    if (isOpaque && !required && !flow.needsServerName()) {
+    if (protocol === 'tcp' && !required && !flow.needsServerName()) {
       TcpRelay.start(context, flow, fd, null, null);
       return;
     }
@@ -136,7 +136,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     } else {
       this.#readClient();
     }
-    return 1_000 + this.#length - before;
+    return 1_000 + Math.max(0, this.#length - before);
   }
 
   onTimer(nowMs: number): void {
@@ -275,32 +275,24 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     } else this.#arm();
   }
 
-  /** False: no more may be held for this pod, and the connection has been cut. */
+  /** Takes octets [from, to) to what is kept; false: the pod may hold no more, and the connection was cut. */
   #append(bytes: Buffer, from: number, to: number): boolean {
+    if (!this.#flow.pod.usage.hold(to - from)) {
+      this.cut(bufferRefusal(this.#flow.pod).reason);
+      return false;
+    }
     const length = this.#length + to - from;
     if (this.#pending === null || this.#pending.length < length) {
       // Exact the first time, when it mostly suffices; doubled afterwards.
-      const size = this.#pending === null ? length : Math.max(length, 2 * this.#pending.length);
-      if (!this.#flow.pod.usage.hold(size)) {
-        this.cut(bufferRefusal(this.#flow.pod).reason);
-        return false;
-      }
-      const grown = Buffer.allocUnsafeSlow(size);
+      const grown = Buffer.allocUnsafeSlow(
+        this.#pending === null ? length : Math.max(length, 2 * this.#pending.length),
+      );
       this.#pending?.copy(grown, 0, 0, this.#length);
-      this.#takePending();
       this.#pending = grown;
     }
     bytes.copy(this.#pending, this.#length, from, to);
     this.#length = length;
     return true;
-  }
-
-  /** What was held, which is held here no longer. */
-  #takePending(): Buffer | null {
-    const pending = this.#pending;
-    this.#pending = null;
-    if (pending !== null) this.#flow.pod.usage.release(pending.length);
-    return pending === null ? null : pending.subarray(0, this.#length);
   }
 
   /** The client has sent FIN: what it said is all there will be. */
@@ -332,7 +324,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
 
   #becomeHttp(step: typeof TO_HTTP | typeof TO_HTTP2, length: number): void {
     this.#closeEager();
-    this.#takePending();
+    this.#forgetPending();
     this.#context.connections.remove(this);
     this.#context.reactor.timers.disarm(this.#timer);
     toHttp(this.#context, this.#flow, this.#fd, step, length, true);
@@ -346,20 +338,26 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
       this.#context.reactor.remove(eager.fd);
       this.#flow.pod.usage.dialEnded(); // the relay counts it from here on
     }
-    const octets = this.#takePending();
+    const prefix = this.#pending?.subarray(0, this.#length) ?? null;
     this.#release();
     this.#flow.serverName = serverName;
     const fd = this.#fd;
     this.#fd = -1;
-    TcpRelay.start(this.#context, this.#flow, fd, octets, eager);
+    TcpRelay.start(this.#context, this.#flow, fd, prefix, eager);
   }
 
   #release(): void {
     this.#context.connections.remove(this);
     this.#context.reactor.timers.disarm(this.#timer);
     this.#context.reactor.remove(this.#fd);
-    this.#takePending();
+    this.#forgetPending();
     this.#closeEager();
+  }
+
+  #forgetPending(): void {
+    this.#flow.pod.usage.release(this.#length);
+    this.#pending = null;
+    this.#length = 0;
   }
 
   #closeEager(): void {

@@ -3,7 +3,7 @@
  * names against Prometheus' naming rules, so a metric cannot appear without being documented here.
  */
 
-/** Istio's label names (semantics.md, "Names people's dashboards already use"), in their order. */
+/** Istio's label names (Istio Standard Metrics, which people's dashboards use), in their order. */
 export const ISTIO_LABELS = [
   'reporter',
   'source_workload',

@@ -3,7 +3,7 @@
  *
  * A pair object is cached by the data path per source pod and endpoint, so a request costs two property additions and one
  * bucket search; label objects are built only when a pair or a status is seen for the first time. Names and labels:
- * semantics.md ("Names people's dashboards already use"), Istio standard metrics.
+ * Istio Standard Metrics, which people's dashboards use.
  */
 import { DURATION_BUCKETS_MS, type HttpSeries, type Labels, type TcpSeries } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';

@@ -23,7 +23,8 @@ import { DIAL_COST, dial } from './dial.ts';
 import type { DialPlan, UpstreamEnvironment } from './environment.ts';
 import type { PodUsage } from './usage.ts';
 
-export type UpstreamFailure = 'connect' | 'reset' | 'malformed' | 'truncated';
+/** `refused`: the endpoint has said that it did not look at the request, so any request may be sent again (RFC 9113 section 8.7). */
+export type UpstreamFailure = 'connect' | 'refused' | 'reset' | 'malformed' | 'truncated';
 
 /** Who waits for the response: the client's side. All calls are synchronous, in order, and may end the exchange. */
 export interface Exchange {
@@ -48,6 +49,8 @@ export interface Exchange {
 export interface UpstreamConnection {
   /** A request was answered on this connection before: a reset now may only mean that it was stale. */
   readonly reused: boolean;
+  /** It can fail with `refused`. */
+  readonly mayRefuse: boolean;
   /** The handshake is over. */
   readonly connected: boolean;
   /** A response octet of the current exchange has arrived. */
@@ -85,6 +88,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
   idleSinceMs = 0;
   /** A request was answered on this connection before: a reset now may only mean that it was stale. */
   reused = false;
+  readonly mayRefuse = false;
   readonly #environment: UpstreamEnvironment;
   readonly #pool: UpstreamPoolLike | null;
   readonly #usage: PodUsage;
@@ -124,6 +128,15 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
 
   /** Dials: 0, or −errno. */
   open(): number {
+    const { preamble } = this.plan;
+    const held = preamble === null ? 0 : this.#outbox.holdKept(preamble);
+    if (held < 0) return held;
+    const opened = this.#openSocket();
+    if (opened < 0) this.#outbox.clear();
+    return opened;
+  }
+
+  #openSocket(): number {
     this.#environment.reactor.charge(DIAL_COST);
     const fd = dial(this.plan);
     if (fd < 0) return fd;
@@ -134,10 +147,6 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
     }
     this.fd = fd;
     this.#usage.dialStarted();
-    if (this.plan.preamble !== null && this.#outbox.holdKept(this.plan.preamble) < 0) {
-      this.close();
-      return -ENOBUFS;
-    }
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
     return 0;
   }

@@ -8,11 +8,12 @@
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { ChunkPayload } from '../http1/chunk-payload.ts';
 import { BODY_CHUNKED, BODY_LENGTH, BODY_NONE } from '../http1/framing.ts';
+import { contentHasMeaning } from '../http1/request-method.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
-import { INTERNAL_ERROR, PAYLOAD_MAX } from '../http2/frame.ts';
+import { INTERNAL_ERROR, NO_ERROR, PAYLOAD_MAX } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
 import type { RequestFacts } from '../http2/request-facts.ts';
-import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/session.ts';
+import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/stream.ts';
 import type { MessageStream, StreamHandler } from '../http2/stream.ts';
 import type { UpstreamEnvironment } from './environment.ts';
 import type { Exchange, HttpUpstream, UpstreamFailure } from './http-upstream.ts';
@@ -52,7 +53,8 @@ export class Http1Stream implements MessageStream, Exchange {
 
   sendHeaders(list: HeaderList, endStream: boolean): void {
     this.#chunkedRequest = !endStream && this.#facts.contentLength < 0;
-    this.#upstream.begin(this, this.#facts.method, endStream);
+    const { method } = this.#facts;
+    this.#upstream.begin(this, method, endStream || contentHasMeaning(method));
     if (endStream) this.#finish();
     this.#write(requestText(this.#facts, list, this.#chunkedRequest));
   }
@@ -166,7 +168,12 @@ export class Http1Stream implements MessageStream, Exchange {
   onResponseEnd(): void {
     if (this.closed) return;
     this.closed = true;
-    if (this.#ended) return;
+    if (!this.#ended) this.#tellEnd();
+    // The connection is closed already: nobody takes the rest of the request.
+    if (!this.localClosed) this.#handler.onReset(this, NO_ERROR);
+  }
+
+  #tellEnd(): void {
     const trailers = this.#chunkedResponse ? trailerList(this.#payload.trailers, this.#environment.headerLists) : null;
     if (trailers !== null) this.#handler.onHeaders(this, trailers, true);
     else this.#handler.onData(this, Buffer.alloc(0), 0, 0, true);

@@ -68,6 +68,13 @@ export class Http2Pool implements Http2PoolLike {
     }
   }
 
+  /** Closes what carries nothing. */
+  closeIdle(): void {
+    for (const group of this.#groups) {
+      for (const upstream of group?.connections.slice() ?? []) if (upstream.idle) upstream.close();
+    }
+  }
+
   close(): void {
     for (const group of this.#groups) for (const upstream of group?.connections.slice() ?? []) upstream.close();
     this.#groups.length = 0;

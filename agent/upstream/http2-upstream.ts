@@ -4,11 +4,13 @@
  *
  *   dial ─► connecting (requests are collected meanwhile) ─► open ─► draining (GOAWAY, too old) ─► closed when the last stream ends
  */
-import { EAGAIN, EINTR, ETIMEDOUT } from '../engine/errno.ts';
+import { EAGAIN, EINTR, ENOBUFS, ETIMEDOUT } from '../engine/errno.ts';
 import { ERROR, HANGUP, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
 import { closeFd, receive, takeSocketError } from '../engine/socket.ts';
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
-import { CONNECTION_LOST, Http2Session, NOT_CONNECTED, type SessionOwner } from '../http2/session.ts';
+import { Http2Session } from '../http2/session.ts';
+import type { SessionOwner } from '../http2/session-owner.ts';
+import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/stream.ts';
 import type { Http2Stream, StreamHandler } from '../http2/stream.ts';
 import { type LimitName, limits } from '../limits.ts';
 import type { Endpoint } from '../../mesh/cluster.ts';
@@ -79,7 +81,11 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     this.fd = fd;
     this.#usage.dialStarted();
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
-    if (this.#plan.preamble !== null) this.#output.begin(this.#plan.preamble);
+    const { preamble } = this.#plan;
+    if (preamble !== null) {
+      const at = this.#output.reserve(preamble.length);
+      preamble.copy(this.#output.bytes, at);
+    }
     this.session.start();
     return 0;
   }
@@ -121,9 +127,9 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
   }
 
   onTimer(): void {
-    if (this.#connected) {
-      if (this.#output.broken || this.#waiters.size === 0) this.close(CONNECTION_LOST);
-      else this.#onNoSettings();
+    if (this.#connected || this.#output.broken) {
+      if (!this.#output.broken && this.#waiters.size > 0) this.#onNoSettings();
+      else this.close(this.#connected ? CONNECTION_LOST : NOT_CONNECTED);
       return;
     }
     this.#environment.bounds.hit('connectTimeoutMs');
@@ -141,6 +147,10 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     if ((events & WRITABLE) === 0) return false;
     this.#connected = true;
     this.#usage.dialEnded();
+    if (this.#output.broken) {
+      this.close(NOT_CONNECTED);
+      return false;
+    }
     this.#output.ready = true;
     this.#environment.reactor.timers.disarm(this.#timer);
     if (this.#waiters.size > 0) this.#armForSettings();
@@ -224,7 +234,9 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
 
   /** A reset by the endpoint comes as an event too, after what it said before; only a want of room is found here alone. */
   onOutputBroken(): void {
-    if (this.#connected) this.#environment.reactor.timers.arm(this.#timer, 0);
+    if (this.#closed) return;
+    if (!this.#connected) this.session.errno = -ENOBUFS;
+    this.#environment.reactor.timers.arm(this.#timer, 0);
   }
 
   #updateInterest(): void {

@@ -1,4 +1,5 @@
 /** Fields from HTTP/1.1 to HTTP/2 and back (RFC 9113 section 8.2, RFC 9112): what ends at this hop is left out. */
+import { isForbiddenTrailer } from '../http1/body-scanner.ts';
 import { FIELD_CONNECTION, FIELD_HOST, FIELD_TRANSFER_ENCODING, FieldSection } from '../http1/field-section.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
@@ -48,7 +49,8 @@ export function requestList(head: RequestHead, host: string, target: string, tab
   const fields = new Fields();
   fields.add(':method', head.method);
   fields.add(':scheme', 'http');
-  fields.add(':authority', host);
+  // An HTTP/1.0 request may name none; an empty one would name nobody (RFC 9113 section 8.3.1).
+  if (host !== '') fields.add(':authority', host);
   fields.add(':path', target);
   fields.addAll(head.fields);
   // The trailers that an HTTP/2 endpoint may send are passed on in chunks.
@@ -105,9 +107,11 @@ export function responseText(list: HeaderList, status: number, chunked: boolean,
   return `${text}${framing}\r\n`;
 }
 
-/** Trailers as the end of a chunked body. */
+/** Trailers as the end of a chunked body, without those that HTTP/1.1 forbids there: some servers merge them into the head. */
 export function lastChunkText(trailers: HeaderList | null): string {
   let text = '0\r\n';
-  if (trailers !== null) trailers.names.forEach((name, i) => (text += `${name}: ${trailers.values[i]}\r\n`));
+  trailers?.names.forEach((name, i) => {
+    if (!isForbiddenTrailer(name)) text += `${name}: ${trailers.values[i]}\r\n`;
+  });
   return `${text}\r\n`;
 }

@@ -45,9 +45,8 @@ export class Outbox {
     return length > 0 ? this.#queue(from, offset, length) : 0;
   }
 
-  /** As hold(), of octets that are kept: not copied, never changed afterwards. */
+  /** As hold(), of octets that are kept: not copied, never changed afterwards. 0 or −ENOBUFS. */
   holdKept(octets: Buffer): number {
-    if (octets.length === 0) return 0;
     if (!this.#usage.hold(octets.length)) return -ENOBUFS;
     this.#chunks.push(octets);
     this.queuedBytes += octets.length;

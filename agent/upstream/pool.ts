@@ -85,13 +85,14 @@ export class UpstreamPool implements UpstreamPoolLike {
   close(): void {
     this.#closed = true;
     this.closeIdle();
+    this.http2.close();
   }
 
   /** Gives the descriptors of idle connections back. */
   closeIdle(): void {
     for (const stack of this.#stacks) if (stack !== undefined) this.#closeAll(stack);
     this.#stacks.length = 0;
-    this.http2.close();
+    this.http2.closeIdle();
   }
 
   #closeAll(stack: Stack): void {

@@ -7,14 +7,15 @@
  */
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { ChunkPayload } from '../http1/chunk-payload.ts';
-import { BODY_CHUNKED, BODY_NONE } from '../http1/framing.ts';
+import { BODY_CHUNKED, BODY_NONE, hasNoContent } from '../http1/framing.ts';
 import { RequestHead } from '../http1/request-head.ts';
 import { trailersAreValid } from '../http2/field-rules.ts';
-import { CANCEL, INTERNAL_ERROR } from '../http2/frame.ts';
+import { CANCEL, INTERNAL_ERROR, REFUSED_STREAM } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
 import { ResponseFacts } from '../http2/response-facts.ts';
-import { NOT_CONNECTED } from '../http2/session.ts';
+import { NOT_CONNECTED } from '../http2/stream.ts';
 import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.ts';
+import { limits } from '../limits.ts';
 import type { UpstreamEnvironment } from './environment.ts';
 import type { Exchange, UpstreamConnection, UpstreamFailure } from './http-upstream.ts';
 import type { Http2Upstream } from './http2-upstream.ts';
@@ -25,8 +26,9 @@ const requestHead = new RequestHead();
 const NOTHING = Buffer.alloc(0);
 
 export class TranslatedUpstream implements UpstreamConnection, StreamHandler {
-  /** Never sent again by itself: the HTTP/2 connection sees to what was refused. */
-  readonly reused = false;
+  /** The connection is shared and may have ended before the endpoint saw the request. */
+  readonly reused = true;
+  readonly mayRefuse = true;
   readonly connected = true;
   answered = false;
   readonly #environment: UpstreamEnvironment;
@@ -34,6 +36,7 @@ export class TranslatedUpstream implements UpstreamConnection, StreamHandler {
   readonly #payload = new ChunkPayload();
   #exchange: Exchange | null = null;
   #method = '';
+  #interims = 0;
   #http10 = false;
   #headSent = false;
   #chunkedRequest = false;
@@ -128,7 +131,7 @@ export class TranslatedUpstream implements UpstreamConnection, StreamHandler {
 
   #onHead(list: HeaderList, endStream: boolean): void {
     const facts = (list.response ??= new ResponseFacts(list));
-    const isBodiless = this.#method === 'HEAD' || facts.status === 204 || facts.status === 304;
+    const isBodiless = hasNoContent(this.#method, facts.status);
     const lengthLies = endStream && facts.contentLength > 0 && !isBodiless;
     if (facts.malformed !== '' || (facts.status < 200 && endStream) || lengthLies) {
       this.#malformed();
@@ -146,13 +149,22 @@ export class TranslatedUpstream implements UpstreamConnection, StreamHandler {
       return;
     }
     if (!isFinal) {
+      if (this.#isFlood()) return;
       this.#exchange?.onInterim(responseHead, translation, 0, length);
       return;
     }
     this.#stream.headSeen = true;
-    if (!isBodiless) this.#stream.expected = facts.contentLength;
+    this.#stream.expected = isBodiless ? 0 : facts.contentLength;
     this.#exchange?.onResponse(responseHead, translation, 0, length, 0);
     if (endStream) this.#end();
+  }
+
+  /** Too many interim responses: the exchange has been told. */
+  #isFlood(): boolean {
+    if (++this.#interims <= limits.interimResponsesMax) return false;
+    this.#environment.bounds.hit('interimResponsesMax');
+    this.#malformed();
+    return true;
   }
 
   onData(_stream: MessageStream, from: Buffer, start: number, length: number, endStream: boolean): void {
@@ -198,7 +210,7 @@ export class TranslatedUpstream implements UpstreamConnection, StreamHandler {
   }
 
   onReset(stream: MessageStream, code: number): void {
-    const lost = stream.headSeen ? 'truncated' : 'reset';
+    const lost = stream.headSeen ? 'truncated' : code === REFUSED_STREAM ? 'refused' : 'reset';
     this.#fail(code === NOT_CONNECTED ? 'connect' : lost, stream.errno);
   }
 

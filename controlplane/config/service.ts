@@ -11,7 +11,7 @@ const SPEC_FIELDS =
   'internalTrafficPolicy ipFamilies ipFamilyPolicy loadBalancerClass loadBalancerIP loadBalancerSourceRanges ' +
   'sessionAffinity sessionAffinityConfig trafficDistribution';
 
-/** Ports whose servers speak first: waiting for the client's bytes would stall them (semantics.md). */
+/** Ports whose servers speak first: waiting for the client's bytes would stall them (Linkerd's default opaque ports). */
 const SERVER_FIRST_PORTS = new Set([25, 587, 3306, 4444, 5432, 6379, 9300, 11_211]);
 
 /** Kubernetes' appProtocol (KEP-3726), Istio's names and Istio's port name prefixes. */

@@ -19,6 +19,7 @@ export interface Check {
 export interface Tools {
   readonly node: string;
   readonly httpClient: string;
+  readonly grpcClient: string;
   readonly lineClient: string;
 }
 
@@ -111,6 +112,24 @@ export const CHECKS: readonly Check[] = [
     },
   },
   {
+    subject: 'grpc: balanced call by call',
+    expected: '60 of 60 calls on one connection are answered, by all three echo pods',
+    run: async (exec, _pods, tools) => {
+      const answers = await call(exec, tools, FRONTEND, 60, '/shop.Prices/Get');
+      const pods = new Set(answers.filter((answer) => answer.startsWith('200 echo-')));
+      const good = answers.filter((answer) => pods.has(answer)).length;
+      return { ok: good === 60 && pods.size === 3, seen: `${good} answered, by ${pods.size} pods` };
+    },
+  },
+  {
+    subject: 'grpc: policy',
+    expected: 'the visitor is told PERMISSION_DENIED (7), in gRPC’s own form',
+    run: async (exec, _pods, tools) => {
+      const seen = (await call(exec, tools, VISITOR, 1, '/shop.Prices/Get')).join(' | ');
+      return { ok: seen === '200 grpc 7', seen };
+    },
+  },
+  {
     subject: 'tcp: ledger',
     expected: 'the frontend stores a line and reads it back',
     run: async (exec, _pods, tools) => {
@@ -166,6 +185,10 @@ async function ask(
   ...headers: string[]
 ): Promise<string[]> {
   return lines((await exec(pod, [tools.node, tools.httpClient, `${times}`, url, ...headers])).output);
+}
+
+async function call(exec: Exec, tools: Tools, pod: string, times: number, path: string): Promise<string[]> {
+  return lines((await exec(pod, [tools.node, tools.grpcClient, `${times}`, 'echo.shop', '9090', path])).output);
 }
 
 function count(answers: readonly string[], wanted: string): number {

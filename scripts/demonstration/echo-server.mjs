@@ -1,9 +1,11 @@
-// The demo's HTTP application: says which version and pod answered, and whom it saw. No dependency, no build.
+// The demo's HTTP application: says which version and pod answered, and whom it saw. HTTP/1.1 on PORT, HTTP/2 (as gRPC speaks it,
+// without TLS) on H2_PORT. No dependency, no build.
 import { createServer } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
 
-const { VERSION = 'v0', POD_NAME = '', NODE_NAME = '', PORT = '8080' } = process.env;
+const { VERSION = 'v0', POD_NAME = '', NODE_NAME = '', PORT = '8080', H2_PORT = '8081' } = process.env;
 
-const server = createServer((request, response) => {
+function answer(request, response) {
   request.resume();
   request.on('end', () => {
     const body = JSON.stringify({
@@ -17,6 +19,8 @@ const server = createServer((request, response) => {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
     response.end(`${body}`);
   });
-});
-server.listen(Number(PORT), '::');
+}
+
+createServer(answer).listen(Number(PORT), '::');
+createHttp2Server(answer).listen(Number(H2_PORT), '::');
 process.on('SIGTERM', () => process.exit(0));

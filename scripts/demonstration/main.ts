@@ -39,7 +39,12 @@ function quote(word: string): string {
 /** Inside: runs the checks and prints what was expected beside what was seen; resolves to the exit code. */
 async function checkAll(keep: boolean): Promise<number> {
   const pods = await getPods();
-  const tools = { node: process.execPath, httpClient: file('http-client.mjs'), lineClient: file('line-client.mjs') };
+  const tools = {
+    node: process.execPath,
+    httpClient: file('http-client.mjs'),
+    grpcClient: file('grpc-client.mjs'),
+    lineClient: file('line-client.mjs'),
+  };
   const rows: { subject: string; expected: string; outcome: Outcome }[] = [];
   for (const check of CHECKS) {
     rows.push({ subject: check.subject, expected: check.expected, outcome: await check.run(execInPod, pods, tools) });

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { CONNECTION_LOST } from '../../agent/http2/session.ts';
+import { CONNECTION_LOST } from '../../agent/http2/stream.ts';
 import { limits } from '../../agent/limits.ts';
 import { conformanceCases } from '../harness/http2-cases.ts';
 import * as h2 from '../harness/http2-frames.ts';

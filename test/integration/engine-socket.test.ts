@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { prepareAddress } from '../../agent/engine/address.ts';
 import * as errno from '../../agent/engine/errno.ts';
@@ -217,9 +218,24 @@ test('a connection that nothing redirected has no original destination', () => {
     ['::1', 10],
   ] as const) {
     const [client, server] = tcpPair(ip);
-    assert.equal(socket.originalDestination(server, family), null);
+    const port = socket.localAddress(server)?.port ?? 0;
+    assert.equal(socket.originalDestination(server, family, port), null);
     closeAll(client, server);
   }
+});
+
+test('towards peers in the same namespace nothing paces, and accepted connections inherit that', () => {
+  const [client, server] = tcpPair('127.0.0.1');
+  const usual = readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim();
+  assert.deepEqual([socket.congestionControlOf(client), socket.congestionControlOf(server)], [usual, usual]);
+  const local = ok(socket.openListener({ ip: '127.0.0.1', port: 0, reusePort: false, backlog: 8, local: true }));
+  const to = prepareAddress({ ip: '127.0.0.1', port: socket.localAddress(local)?.port ?? 0 });
+  const dialled = ok(socket.openStream({ family: 2, mark: 0, transparent: false, local: true, source: null }));
+  socket.connectTo(dialled, to);
+  waitFor(local, READABLE);
+  const accepted = ok(socket.acceptConnection(local));
+  assert.deepEqual([socket.congestionControlOf(dialled), socket.congestionControlOf(accepted)], ['reno', 'reno']);
+  closeAll(client, server, local, dialled, accepted);
 });
 
 test('a closed descriptor answers EBADF everywhere instead of throwing', () => {
@@ -232,7 +248,7 @@ test('a closed descriptor answers EBADF everywhere instead of throwing', () => {
   assert.equal(socket.takeSocketError(fd), -errno.EBADF);
   assert.equal(socket.setNonBlocking(fd), -errno.EBADF);
   assert.equal(socket.localAddress(fd), null);
-  assert.equal(socket.originalDestination(fd, 2), null);
+  assert.equal(socket.originalDestination(fd, 2, 1), null);
 });
 
 test('setNonBlocking turns a blocking descriptor into one that answers EAGAIN', () => {

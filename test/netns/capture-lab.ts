@@ -250,7 +250,7 @@ export class LabAgent {
     this.accepted++;
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));
-    const original = originalDestination(descriptorOf(socket), family);
+    const original = originalDestination(descriptorOf(socket), family, socket.localPort ?? 0);
     const from = canonical(socket.remoteAddress);
     if (this.mode === 'report') socket.end(`${direction} ${original?.ip} ${original?.port} from ${from}`);
     else if (this.mode === 'verify') this.#answerToken(socket, direction);

@@ -91,7 +91,7 @@ for (const [family, number] of [
     assert.equal(socket.connectTo(client, prepareAddress({ ip: b[family], port: 1234 })), -errno.EINPROGRESS);
     waitFor(capture, READABLE);
     const accepted = ok(socket.acceptConnection(capture));
-    assert.deepEqual(socket.originalDestination(accepted, number), { ip: b[family], port: 1234 });
+    assert.deepEqual(socket.originalDestination(accepted, number, OUTBOUND_PORT), { ip: b[family], port: 1234 });
     assert.equal(socket.lastPeer().ip, a[family]);
     assert.equal(socket.localAddress(accepted)?.port, OUTBOUND_PORT);
     waitFor(client, WRITABLE);
@@ -109,7 +109,7 @@ for (const [family, number] of [
     socket.connectTo(client, prepareAddress({ ip: a[family], port: OUTBOUND_PORT }));
     waitFor(capture, READABLE);
     const accepted = ok(socket.acceptConnection(capture));
-    assert.equal(socket.originalDestination(accepted, number), null);
+    assert.equal(socket.originalDestination(accepted, number, OUTBOUND_PORT), null);
     closeAll(client, accepted, capture);
   });
 

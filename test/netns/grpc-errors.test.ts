@@ -7,7 +7,7 @@ import { DEFAULT_CAPS } from '../../agent/ipc/caps.ts';
 import type { HttpRouteRule } from '../../mesh/model.ts';
 import type { Call } from '../harness/grpc/interop-channel.ts';
 import { InteropClient, startServer } from '../harness/grpc/interop-lab.ts';
-import { accept, eachRequest } from '../harness/http2-endpoint.ts';
+import { accept, eachRequest } from '../harness/http2-accept.ts';
 import { block, data, END_HEADERS, headers, rstStream } from '../harness/http2-frames.ts';
 import { httpRoute, type LabPod, policy, service, WorkerLab, workload } from '../harness/worker-lab.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import * as http2 from 'node:http2';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { limits } from '../../agent/limits.ts';
-import { accept, eachRequest } from '../harness/http2-endpoint.ts';
+import { accept, eachRequest } from '../harness/http2-accept.ts';
 import {
   block,
   DATA,

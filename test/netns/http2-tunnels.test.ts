@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import * as http2 from 'node:http2';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { limits } from '../../agent/limits.ts';
-import { accept, eachRequest } from '../harness/http2-endpoint.ts';
+import { accept, eachRequest } from '../harness/http2-accept.ts';
 import {
   ACK,
   block,
@@ -323,6 +323,8 @@ describe('an endpoint whose SETTINGS are late', () => {
   });
 
   test('a client that gives up meanwhile leaves nothing behind', async () => {
+    const gone = (): number => lab.accessLines.filter((line) => line.includes('"CLIENT_GONE"')).length;
+    const before = gone();
     const arriving = connection();
     const session = await connect(HAND);
     const tunnel = open(session, WEBSOCKET);
@@ -330,6 +332,8 @@ describe('an endpoint whose SETTINGS are late', () => {
     const peer = await arriving;
     tunnel.stream.close(NGHTTP2_CANCEL);
     await tunnel.closed;
+    // The worker has heard of it: the two connections are not in step.
+    while (gone() === before) await new Promise((resolve) => setTimeout(resolve, 20));
     const other = open(session, WEBSOCKET);
     peer.send(...AGREES);
     assert.equal((await other.answered)[':status'], 200);

@@ -1,6 +1,7 @@
 /** Ports that a pod declares for the PROXY protocol: who must send a header, what policy makes of it, and who gets it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { connect as connectHttp2, createServer } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
 import { readProxyHeader } from '../../agent/proxy-protocol/header.ts';
@@ -51,7 +52,7 @@ before(async () => {
     service('raw', RAW, 1, 'tcp'),
     {
       ...workload(b, { app: 'b' }, { 'default/web': web, 'default/raw': raw }),
-      annotations: { 'weir.dev/proxy-protocol-ports': '7080, 7081,7082' },
+      annotations: { 'weir.dev/proxy-protocol-ports': '7080, 7081,7082,7084' },
     },
   ]);
   for (const port of [7080, 7081, 7082, 7083]) await lab.serve('b', port, (socket) => serve(socket, port !== 7083));
@@ -101,6 +102,43 @@ for (const [name, header] of [
     });
   }
 }
+
+test('HTTP/2 behind a header: requests are judged one by one, and the endpoint gets the header first', async () => {
+  const server = createServer();
+  server.on('stream', (stream, headers) => stream.end(`got ${headers[':path']}`));
+  const begun: string[] = [];
+  await lab.serve('b', 7084, (socket) => {
+    const onData = (chunk: Buffer): void => {
+      const header = readProxyHeader(chunk, 0, chunk.length);
+      const length = header.kind === 'found' ? header.length : 0;
+      begun.push(chunk.subarray(0, length).toString('latin1'));
+      socket.pause();
+      socket.off('data', onData);
+      if (length < chunk.length) socket.unshift(chunk.subarray(length));
+      server.emit('connection', socket);
+    };
+    socket.on('data', onData);
+  });
+  const paths = { from: [{ remoteIpBlocks: ['10.1.2.3'] }], to: [{ paths: ['/ok'] }] };
+  await withPolicy(paths, async () => {
+    const socket = fromOutside(7084);
+    socket.write(V2);
+    const session = connectHttp2('http://shop.example', { createConnection: () => socket });
+    session.on('error', () => undefined);
+    const ask = async (path: string): Promise<string> => {
+      const request = session.request({ ':path': path });
+      const [headers] = (await once(request, 'response')) as [Record<string, unknown>];
+      let text = '';
+      for await (const chunk of request) text += String(chunk);
+      return `${String(headers[':status'])} ${text.slice(0, 11)}`;
+    };
+    assert.equal(await ask('/ok'), '200 got /ok');
+    assert.equal(await ask('/no'), '403 RBAC_DENIED');
+    assert.equal(await ask('/ok'), '200 got /ok');
+    session.destroy();
+  });
+  assert.deepEqual(begun, [V2.toString('latin1')]);
+});
 
 test('policy compares the header’s source as remote address, and the balancer’s own as source', async () => {
   const ask = (header: Buffer | string, port = 7080): Promise<string> =>

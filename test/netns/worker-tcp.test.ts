@@ -133,6 +133,8 @@ test('a policy change cuts a live connection that is no longer allowed, and no o
   };
   assert.equal(await lab.exchange('a', RAW, 1, 'ping'), '');
   assert.equal(reached, false);
+  const refusals = (): number => lab.accessLines.filter((line) => line.includes('RBAC_DENIED')).length;
+  while (refusals() < 2) await new Promise((resolve) => setImmediate(resolve));
   const denied = lab.accessLines
     .map((line) => JSON.parse(line) as Record<string, unknown>)
     .filter((line) => line['reason'] === 'RBAC_DENIED');
@@ -223,3 +225,14 @@ async function waitFor(condition: () => boolean | Promise<boolean>): Promise<voi
   }
   assert.fail('the expected state was not reached in time');
 }
+
+test('inside a node nothing paces: both legs of a relay are without congestion control of their own', async () => {
+  onServer = (socket) => socket.write('here');
+  const socket = lab.dial('a', RAW, 1);
+  await once(socket, 'data');
+  const { output } = await lab.exec('a', ['ss', '-tinH', 'sport', '=', ':15001']);
+  assert.match(output, /\breno\b/);
+  const upstream = await lab.exec('b', ['ss', '-tinH', 'dport', '=', ':7000']);
+  assert.match(upstream.output, /\breno\b/);
+  socket.destroy();
+});

@@ -120,18 +120,23 @@ for (const [name, dial] of [
   });
 
   test(`${name}: a ClientHello in tiny records and segments is waited for before it is judged`, async () => {
+    const trickle = async (serverName: string): Promise<string> => {
+      const socket = dial().on('error', () => undefined);
+      socket.setNoDelay(true);
+      const answer = converse(socket, '');
+      for (const octet of records(helloMessage({ extensions: [serverNames(serverName)] }), 3)) {
+        if (socket.destroyed) break;
+        await new Promise((resolve) => socket.write(Buffer.of(octet), () => setImmediate(resolve)));
+      }
+      return answer;
+    };
     handlers['b'] = (socket) => answerHello(socket, 'b');
-    const octets = records(helloMessage({ extensions: [serverNames('bad.example')] }), 3);
+    await withMesh([allowed], async () => assert.equal(await trickle('ok.example'), 'b'));
     await withMesh([forbidden], async () => {
+      assert.equal(await trickle('ok.example'), 'b');
       let reached = false;
       handlers['b'] = (socket) => socket.on('data', () => (reached = true));
-      const socket = dial();
-      socket.setNoDelay(true);
-      const ended = Promise.race([once(socket, 'error'), once(socket, 'close')]);
-      socket.resume();
-      for (const octet of octets)
-        await new Promise((resolve) => socket.write(Buffer.of(octet), () => setImmediate(resolve)));
-      await ended;
+      assert.equal(await trickle('bad.example'), '');
       assert.equal(reached, false, 'not an octet has reached the server');
     });
   });
@@ -197,14 +202,13 @@ for (const octets of ['P', 'PRI * HTTP', '\r\n', '\x16\x03']) {
   });
 }
 
-test('undeclared: an HTTP/2 preface in pieces is recognised', async () => {
-  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0';
+test('undeclared: an HTTP/2 preface in pieces is HTTP/2', async () => {
   const socket = lab.dial('a', AUTO, 443);
   socket.setNoDelay(true);
-  socket.write(preface.slice(0, 3));
+  socket.write('PRI');
   await new Promise((resolve) => setImmediate(resolve));
-  const answer = Buffer.from(await converse(socket, preface.slice(3)), 'latin1');
-  assert.equal(answer[3], 4, 'the agent answers with SETTINGS of its own');
+  const settings = await converse(socket, ' * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', /^.{9}/s);
+  assert.equal(settings.charCodeAt(3), 4, 'a SETTINGS frame');
 });
 
 function backend(name: string, weight = 1, valid = true): TlsRoute['backends'][number] {

@@ -109,10 +109,10 @@ function method<Q, R>(
     path: name.startsWith('/') ? name : `${SERVICE}/${name}`,
     requestStream,
     responseStream,
-    requestSerialize: request.encode,
-    requestDeserialize: request.decode,
-    responseSerialize: response.encode,
-    responseDeserialize: response.decode,
+    requestSerialize: (message) => request.encode(message),
+    requestDeserialize: (octets) => request.decode(octets),
+    responseSerialize: (message) => response.encode(message),
+    responseDeserialize: (octets) => response.decode(octets),
   };
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { CONNECTION_LOST } from '../../../agent/http2/session.ts';
+import { CONNECTION_LOST } from '../../../agent/http2/stream.ts';
 import { limits } from '../../../agent/limits.ts';
 import { POST, request } from '../../harness/http2-case.ts';
 import * as h2 from '../../harness/http2-frames.ts';

@@ -4,7 +4,8 @@ import type { FrameSink } from '../../../agent/http2/frame-writer.ts';
 import { CANCEL } from '../../../agent/http2/frame.ts';
 import { readLength } from '../../../agent/http2/field-rules.ts';
 import { type HeaderList, HeaderListTable } from '../../../agent/http2/header-list.ts';
-import { Http2Session, type SessionOwner } from '../../../agent/http2/session.ts';
+import { Http2Session } from '../../../agent/http2/session.ts';
+import type { SessionOwner } from '../../../agent/http2/session-owner.ts';
 import type { Http2Stream, MessageStream, StreamHandler } from '../../../agent/http2/stream.ts';
 import { type LimitName, limits } from '../../../agent/limits.ts';
 

@@ -7,7 +7,7 @@ import { destinationNeedsHttp, httpTelemetry } from '../../../mesh/layers.ts';
 import type { MeshResource, MeshSettings } from '../../../mesh/model.ts';
 import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { MeshState } from '../../../mesh/state.ts';
-import { policy, policyRule, route, service, workload } from './resources.ts';
+import { policy, policyRule, route, service, tcpRoute, tlsRoute, workload } from './resources.ts';
 
 const QUIET: MeshSettings = { ...DEFAULT_SETTINGS, metrics: false, accessLog: false, bypass: true };
 
@@ -55,6 +55,15 @@ describe('destinations that may be reached without the agent', () => {
   it('lose a Service port to an HTTPRoute on it, and only that port', () => {
     const to81 = route({ name: 'r', parents: [{ namespace: 'shop', name: 'web', port: 81 }] });
     assert.deepEqual(destinations(state(...ALL, to81)), ['10.96.0.1 80', 'fd00::1 80', '10.0.0.3 5432']);
+  });
+
+  it('lose a Service port to a TLSRoute or TCPRoute on it, which also asks for the first octets', () => {
+    const parents = [{ namespace: 'shop', name: 'web', port: 81 }];
+    for (const added of [tlsRoute({ name: 'r', parents }), tcpRoute({ name: 'r', parents })]) {
+      const mesh = state(...ALL, added);
+      assert.deepEqual(destinations(mesh), ['10.96.0.1 80', 'fd00::1 80', '10.0.0.3 5432']);
+      assert.equal(destinationNeedsHttp(mesh, mesh.resolve('10.96.0.1', 81)), true);
+    }
   });
 
   it('lose a Service to any policy of any endpoint, wherever it runs, also to one that allows', () => {

@@ -88,6 +88,7 @@ describe('ClientHello', () => {
   const malformed: readonly [string, Buffer][] = [
     ['two host names', hello(serverNames('a.b', 'c.d'))],
     ['the extension twice', hello(serverNames('a.b'), serverNames('a.b'))],
+    ['the extension twice, without a host name', hello(serverNames([7, Buffer.of(1)]), serverNames('a.b'))],
     ['ALPN twice', hello(alpn('h2'), alpn('h2'))],
     ['an empty name', hello(serverNames(''))],
     ['an empty list of names', hello(extension(0, vector(2)))],

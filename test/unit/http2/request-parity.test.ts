@@ -48,7 +48,37 @@ function asHttp2(method: string, target: string, host: string, fields: Fields): 
   return facts.malformed === '' && facts.refusedStatus === 0 ? view(facts) : null;
 }
 
-const piece = fc.constantFrom('/', '//', '.', '..', '%2e', '%2F', '%5c', '\\', 'a', 'B', '%41', '%', '%0', '%00', '?', '#', ' ', ';', '=', '&', '*', '\t', '\x00', '\x7f', '\xe9', '\r\n', ':', '@', 'http://'); // prettier-ignore
+const piece = fc.constantFrom(
+  '/',
+  '//',
+  '.',
+  '..',
+  '%2e',
+  '%2F',
+  '%5c',
+  '\\',
+  'a',
+  'B',
+  '%41',
+  '%',
+  '%0',
+  '%00',
+  '?',
+  '#',
+  ' ',
+  ';',
+  '=',
+  '&',
+  '*',
+  '\t',
+  '\x00',
+  '\x7f',
+  '\xe9',
+  '\r\n',
+  ':',
+  '@',
+  'http://',
+); // prettier-ignore
 const target = fc.array(piece, { maxLength: 8 }).map((pieces) => `/${pieces.join('')}`);
 const host = fc
   .array(fc.constantFrom('web', 'WEB', '.', ':', '80', '@', '[', ']', '::1', ' ', ',', '%', '_', '\x00', '\xe9'), {
@@ -56,7 +86,9 @@ const host = fc
     maxLength: 4,
   })
   .map((pieces) => pieces.join('').trim());
-const value = fc.array(fc.constantFrom('a', ' ', ',', '\t', ';', '\xff'), { maxLength: 4 }).map((pieces) => pieces.join('').trim()); // prettier-ignore
+const value = fc
+  .array(fc.constantFrom('a', ' ', ',', '\t', ';', '\xff'), { maxLength: 4 })
+  .map((pieces) => pieces.join('').trim()); // prettier-ignore
 const fields = fc.array(fc.tuple(fc.constantFrom('x-a', 'x-b'), value), { maxLength: 4 });
 const method = fc.constantFrom('GET', 'get', 'POST', 'OPTIONS', 'G T', 'CONNECTX', '');
 

@@ -3,7 +3,20 @@
  * before anything recursive sees it (the composer of the `yaml` library recurses, and running out of stack inside V8's
  * regular expression compiler ends the process), keys must be unique strings, aliases are counted and may not form cycles.
  */
-import { Composer, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, Parser, Scalar } from 'yaml';
+import {
+  Composer,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  Parser,
+  Scalar,
+  type YAMLMap,
+} from 'yaml';
 import type { FieldPath, FindingCode, SourcePosition } from '../finding.ts';
 import { findTooDeep } from '../../mesh/yaml-nesting.ts';
 import { limits } from '../limits.ts';
@@ -91,6 +104,7 @@ class DocumentReader {
   readonly #budget: { nodes: number; aliases: number };
   readonly #anchors = new Map<string, Node>();
   readonly #targets = new Map<Node, Node>();
+  readonly #indexes = new WeakMap<YAMLMap, ReadonlyMap<FieldPath[number], Pair>>();
   readonly #open = new Set<Node>();
 
   constructor(lines: LineMap, budget: { nodes: number; aliases: number }) {
@@ -108,7 +122,7 @@ class DocumentReader {
     for (const [index, part] of path.entries()) {
       if (isAlias(node)) node = this.#targets.get(node);
       if (isMap(node)) {
-        const pair = node.items.find((item) => keyText(item.key) === part);
+        const pair = this.#pairs(node).get(part);
         if (pair === undefined) break;
         node = pair.value;
         const wantKey = at === 'key' && index === path.length - 1;
@@ -123,6 +137,16 @@ class DocumentReader {
       }
     }
     return this.#lines.at(offset);
+  }
+
+  /** The pairs of a mapping by key. Made once: there may be as many findings as keys. */
+  #pairs(node: YAMLMap): ReadonlyMap<FieldPath[number], Pair> {
+    let pairs = this.#indexes.get(node);
+    if (pairs === undefined) {
+      pairs = new Map(node.items.map((item) => [keyText(item.key) ?? '', item]));
+      this.#indexes.set(node, pairs);
+    }
+    return pairs;
   }
 
   #value(node: unknown, depth: number): unknown {
@@ -192,10 +216,15 @@ function offsetOf(node: unknown): number {
   return range?.[0] ?? 0;
 }
 
+/** What block literals hold, by the node, for as long as its document is there. */
+const insides = new WeakMap<Scalar, ParsedYaml>();
+
 /** How many lines below the `|` of a block literal a field of the YAML in its text stands; 0 when it holds no such thing. */
 function linesInside(node: unknown, path: FieldPath, at: 'key' | 'value'): number {
   if (!isScalar(node) || node.type !== Scalar.BLOCK_LITERAL || typeof node.value !== 'string') return 0;
-  const parsed = parseYaml(node.value, '');
+  // Asked for each finding, of which there may be as many as lines.
+  const parsed = insides.get(node) ?? parseYaml(node.value, '');
+  insides.set(node, parsed);
   return parsed.ok ? (parsed.documents[0]?.locate(path, at).line ?? 0) : 0;
 }
 

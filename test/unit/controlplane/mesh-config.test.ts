@@ -100,3 +100,11 @@ test('a deleted ConfigMap takes its settings with it', () => {
   assert.equal(translation.mesh.length, 1);
   assert.deepEqual(translation.change({ 'm.yaml': null }).mesh, []);
 });
+
+test('as many findings as lines are no more work than that', () => {
+  // Quadratic, this would take minutes.
+  const mesh = Array.from({ length: 10_000 }, (_, i) => `k${i}: 1`).join('\n');
+  const { findings } = translate(configMap({ mesh }));
+  assert.equal(findings.length, 10_000);
+  assert.match(formatFinding(findings[9_999] as (typeof findings)[number]), /^\S* ?f\.yaml:10005|f\.yaml:10005/);
+});

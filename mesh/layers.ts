@@ -3,6 +3,7 @@
  *
  *   telemetry of HTTP is asked for        → parse (the default)
  *   routes are attached to the port       → parse (a TCPRoute may lead to endpoints that need it)
+ *   the Service port is declared http2 or grpc → parse: its requests are balanced one by one, which is what it is declared for
  *   a policy of a possible destination that is enforced here has HTTP fields → parse
  *   otherwise                             → decided once, octets never enter user space
  *
@@ -35,8 +36,9 @@ export function destinationNeedsHttp(mesh: MeshState, destination: Destination):
     case 'workload':
       return atEndpoints(mesh, [destination.endpoint]);
     case 'service': {
-      const { routes, streams, cluster } = destination.target;
-      return routes !== null || streams !== null || atEndpoints(mesh, cluster.endpoints);
+      const { routes, streams, cluster, protocol } = destination.target;
+      const isBalanced = protocol === 'http2' || protocol === 'grpc';
+      return isBalanced || routes !== null || streams !== null || atEndpoints(mesh, cluster.endpoints);
     }
   }
 }

@@ -154,6 +154,15 @@ describe('HTTP is parsed', () => {
     assert.equal(httpTelemetry(QUIET, 'all'), true);
   });
 
+  it('on a Service port that is declared to speak HTTP/2, whose requests are balanced one by one', () => {
+    for (const protocol of ['http2', 'grpc', 'http', 'detect'] as const) {
+      const calls = service({ name: 'calls', addresses: ['10.96.0.77'], ports: [{ port: 1, name: '', protocol }] });
+      const mesh = state(...ALL, calls);
+      const expected = protocol === 'http2' || protocol === 'grpc';
+      assert.equal(destinationNeedsHttp(mesh, mesh.resolve('10.96.0.77', 1)), expected, protocol);
+    }
+  });
+
   it('for a route, and for a policy with HTTP fields of an endpoint, which is named; not for policy on connections', () => {
     const answer = (ip: string, number: number, ...more: readonly MeshResource[]): unknown => {
       const mesh = state(...ALL, ...more);

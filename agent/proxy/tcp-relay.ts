@@ -209,7 +209,10 @@ export class TcpRelay implements TimerTarget, LiveConnection {
       const readable = (events & (READABLE | HANGUP)) !== 0;
       const writable = (events & (WRITABLE | HANGUP)) !== 0;
       const mayHold = this.#flow.pod.usage.readBytesMax === limits.readBufferBytes;
+      // The direction that ends last needs no FIN of its own: both sockets are closed right after it.
+      this.#toServer.passesEnd = !this.#toClient.drained;
       if (upstream ? writable : readable) moved += this.#toServer.pump(limits.relayBytesPerEvent, mayHold);
+      this.#toClient.passesEnd = !this.#toServer.drained;
       if (upstream ? readable : writable) moved += this.#toClient.pump(limits.relayBytesPerEvent, mayHold);
     }
     this.#account();

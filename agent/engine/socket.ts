@@ -143,6 +143,11 @@ export function connectTo(fd: number, to: PreparedAddress): number {
   return libc.connect(fd, to.pinned.address, to.length) < 0 ? -readErrno() : 0;
 }
 
+/** Whether the handshake of a socket given to connectTo is over: on one node it mostly is when connectTo returns. */
+export function isConnected(fd: number): boolean {
+  return readName(libc.getpeername, fd, otherName); // ENOTCONN until then
+}
+
 /** Reads up to `length` octets into the buffer: the count; 0 = the peer has sent FIN; −EAGAIN; −ECONNRESET; … */
 export function receive(fd: number, into: PinnedBuffer, offset: number, length: number): number {
   if (!fits(into, offset, length)) return -EFAULT;

@@ -86,8 +86,10 @@ export class SplicePump {
   moved = 0;
   /** The source has sent FIN and everything before it has been taken. */
   sourceEnded = false;
-  /** The source has ended, everything is delivered and FIN is passed on. */
+  /** The source has ended, everything is delivered and FIN is passed on (or left to the caller's close). */
   drained = false;
+  /** False: the caller closes the target as soon as this direction is drained, which sends the FIN. */
+  passesEnd = true;
   /** 0, or the errno (positive) that ended this direction; the caller resets both sides. */
   error = 0;
   /** With an error: whether it was the target's (else the source's). */
@@ -143,7 +145,7 @@ export class SplicePump {
     if (this.pipe !== null && this.inPipe === 0) this.releasePipe();
     if (this.sourceEnded && this.inPipe === 0 && this.error === 0 && !this.drained) {
       // ENOTCONN: the target was reset meanwhile; nobody is left to be told.
-      shutdownWrite(this.targetFd);
+      if (this.passesEnd) shutdownWrite(this.targetFd);
       this.drained = true;
     }
     return this.moved - before;

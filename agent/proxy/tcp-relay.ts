@@ -10,7 +10,7 @@
  */
 import { EAGAIN, EINTR, ETIMEDOUT, errnoName } from '../engine/errno.ts';
 import { ERROR, HANGUP, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
-import { closeFd, sendBuffer, setReset, takeSocketError } from '../engine/socket.ts';
+import { closeFd, isConnected, sendBuffer, setReset, takeSocketError } from '../engine/socket.ts';
 import { SplicePump } from '../engine/splice.ts';
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import type { ConnectionInfo } from '../ipc/messages.ts';
@@ -137,13 +137,15 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     this.#lastActiveMs = context.reactor.nowMs;
     context.inFlight.begin(peer.endpoint);
     context.connections.add(this);
-    flow.pod.usage.dialStarted();
     this.#counter.opened++;
-    // Until the endpoint answers, only the client's giving up matters.
-    context.reactor.add(downFd, ERROR, new RelaySide(this, flow.pod.index, false));
-    context.reactor.add(upFd, WRITABLE, new RelaySide(this, flow.pod.index, true));
-    context.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
+    this.#connected = isConnected(upFd);
+    // Until the endpoint answers, only the client's giving up matters. Once it has, #updateInterest says what does.
+    context.reactor.add(downFd, this.#connected ? 0 : ERROR, new RelaySide(this, flow.pod.index, false));
+    context.reactor.add(upFd, this.#connected ? 0 : WRITABLE, new RelaySide(this, flow.pod.index, true));
+    context.reactor.timers.arm(this.#timer, this.#connected ? limits.idleTimeoutMs : limits.connectTimeoutMs);
+    if (!this.#connected) flow.pod.usage.dialStarted();
     if (!this.#bookHeld()) this.#finish(bufferRefusal(flow.pod).reason, true);
+    else if (this.#connected) context.reactor.charge(this.#move(true, WRITABLE));
   }
 
   onReady(upstream: boolean, events: number): number {
@@ -190,7 +192,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
     this.#connected = true;
     this.#flow.pod.usage.dialEnded();
     this.#context.reactor.timers.arm(this.#timer, limits.idleTimeoutMs);
-    return this.#move(true, READABLE | WRITABLE);
+    return this.#move(true, events); // what it has to say is reported as soon as that is asked for
   }
 
   /** Moves what the event made movable, then says what to wait for. */
@@ -207,7 +209,10 @@ export class TcpRelay implements TimerTarget, LiveConnection {
       const readable = (events & (READABLE | HANGUP)) !== 0;
       const writable = (events & (WRITABLE | HANGUP)) !== 0;
       const mayHold = this.#flow.pod.usage.readBytesMax === limits.readBufferBytes;
+      // The direction that ends last needs no FIN of its own: both sockets are closed right after it.
+      this.#toServer.passesEnd = !this.#toClient.drained;
       if (upstream ? writable : readable) moved += this.#toServer.pump(limits.relayBytesPerEvent, mayHold);
+      this.#toClient.passesEnd = !this.#toServer.drained;
       if (upstream ? readable : writable) moved += this.#toClient.pump(limits.relayBytesPerEvent, mayHold);
     }
     this.#account();

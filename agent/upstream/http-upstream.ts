@@ -13,7 +13,7 @@ import { BodyScanner } from '../http1/body-scanner.ts';
 import { EAGAIN, ECONNRESET, EINTR, ENOBUFS, EPIPE, EPROTO, ETIMEDOUT } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { ERROR, HANGUP, READABLE, type ReadyHandler, WRITABLE } from '../engine/reactor.ts';
-import { closeFd, receive, takeSocketError } from '../engine/socket.ts';
+import { closeFd, isConnected, receive, takeSocketError } from '../engine/socket.ts';
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { limits } from '../limits.ts';
@@ -140,12 +140,16 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
     this.#environment.reactor.charge(DIAL_COST);
     const fd = dial(this.plan);
     if (fd < 0) return fd;
-    const added = this.#environment.reactor.add(fd, READABLE | WRITABLE, this);
+    const { preamble } = this.plan;
+    this.#connected = isConnected(fd);
+    const interest = this.#connected && preamble === null ? READABLE : READABLE | WRITABLE;
+    const added = this.#environment.reactor.add(fd, interest, this);
     if (added < 0) {
       closeFd(fd);
       return added;
     }
     this.fd = fd;
+    if (this.#connected) return 0;
     this.#usage.dialStarted();
     this.#environment.reactor.timers.arm(this.#timer, limits.connectTimeoutMs);
     return 0;

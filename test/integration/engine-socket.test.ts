@@ -238,6 +238,20 @@ test('towards peers in the same namespace nothing paces, and accepted connection
   closeAll(client, server, local, dialled, accepted);
 });
 
+test('on one node the handshake is over when connectTo returns, unless it was refused', () => {
+  const listener = ok(socket.openListener({ ip: '127.0.0.1', port: 0, reusePort: false, backlog: 8 }));
+  const to = prepareAddress({ ip: '127.0.0.1', port: socket.localAddress(listener)?.port ?? 0 });
+  const open = (): number => ok(socket.openStream({ family: 2, mark: 0, transparent: false, source: null }));
+  const [early, accepted, refused] = [open(), open(), open()];
+  assert.equal(socket.isConnected(early), false);
+  socket.connectTo(accepted, to);
+  assert.equal(socket.isConnected(accepted), true);
+  closeAll(listener);
+  socket.connectTo(refused, to);
+  assert.equal(socket.isConnected(refused), false);
+  closeAll(early, accepted, refused);
+});
+
 test('a closed descriptor answers EBADF everywhere instead of throwing', () => {
   const fd = ok(socket.openStream({ family: 2, mark: 0, transparent: false, source: null }));
   closeAll(fd);

@@ -1,14 +1,14 @@
 /** One AuthorizationPolicy compiled: its rules split into source, port and HTTP parts (see authz.ts for the order of use). */
 
 import { type Cidr, cidrContains, type IpAddress, parseCidr } from './ip.ts';
+import type { NamespacedName } from './model.ts';
 import type {
   AuthorizationPolicy,
-  NamespacedName,
   PolicyCondition,
   PolicyOperation,
   PolicyRule,
   PolicySource,
-} from './model.ts';
+} from './policy-model.ts';
 import { compilePathTemplate, isPathTemplate, type PathTemplate, templateMatches } from './path-template.ts';
 import type { RequestView } from './request.ts';
 import { StringSet } from './string-match.ts';

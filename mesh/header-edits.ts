@@ -6,7 +6,7 @@
  * after the other would give.
  */
 
-import type { HeaderModifier, NameValue } from './model.ts';
+import type { HeaderModifier, NameValue } from './route-model.ts';
 
 /** `set` replaces every field of that name, `add` appends a field, `remove` drops every field of that name. */
 export interface HeaderEdits {

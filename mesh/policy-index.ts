@@ -6,7 +6,8 @@
 
 import type { ScopedPolicy } from './authz.ts';
 import { CompiledPolicy } from './authz-rule.ts';
-import type { AuthorizationPolicy, NamespacedName, Workload } from './model.ts';
+import type { NamespacedName, Workload } from './model.ts';
+import type { AuthorizationPolicy } from './policy-model.ts';
 
 /** Bucket key of mesh-wide policies: no namespace is called that. */
 const MESH = '*';

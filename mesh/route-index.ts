@@ -1,6 +1,7 @@
 /** Routes of one kind by key, by the Service they are attached to, and by the Services they send to. */
 
-import { type HttpRoute, keyOf, type NamespacedName, type TcpRoute, type TlsRoute } from './model.ts';
+import { keyOf, type NamespacedName } from './model.ts';
+import type { HttpRoute, TcpRoute, TlsRoute } from './route-model.ts';
 
 export type AnyRoute = HttpRoute | TlsRoute | TcpRoute;
 

@@ -10,7 +10,7 @@
 
 import type { Cluster } from './cluster.ts';
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts';
-import type { HeaderMatch, HttpRoute, HttpRouteBackend, HttpRouteMatch, HttpRouteRule } from './model.ts';
+import type { HeaderMatch, HttpRoute, HttpRouteBackend, HttpRouteMatch, HttpRouteRule } from './route-model.ts';
 import { queryParameter, queryParameterEquals } from './query.ts';
 import type { RequestView } from './request.ts';
 import { compareRoutes } from './route-order.ts';

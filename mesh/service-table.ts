@@ -7,16 +7,8 @@
 import { type Cluster, type Endpoint, LiveCluster } from './cluster.ts';
 import type { CompiledPort, Destination, ServiceDestination, UnknownDestination } from './destination.ts';
 import { type Family, familyOf } from './ip.ts';
-import {
-  type HttpRoute,
-  keyOf,
-  type NamespacedName,
-  type PortProtocol,
-  type Service,
-  type ServicePort,
-  type TcpRoute,
-  type TlsRoute,
-} from './model.ts';
+import { keyOf, type NamespacedName, type PortProtocol, type Service, type ServicePort } from './model.ts';
+import type { HttpRoute, TcpRoute, TlsRoute } from './route-model.ts';
 import { type AnyRoute, parentPorts, parentsOf, type RouteIndex } from './route-index.ts';
 import { type ClusterLookup, RouteTable } from './route-table.ts';
 import { StreamRoutes } from './stream-routes.ts';

@@ -17,8 +17,6 @@ import { type Authorization, WorkloadAuthorization } from './authz.ts';
 import { type Endpoint, SlotTable } from './cluster.ts';
 import type { CompiledPort, Destination } from './destination.ts';
 import {
-  type AuthorizationPolicy,
-  type HttpRoute,
   keyOf,
   type MeshDelta,
   type MeshKind,
@@ -27,10 +25,10 @@ import {
   type NamespacedName,
   type ResourceKey,
   type Service,
-  type TcpRoute,
-  type TlsRoute,
   type Workload,
 } from './model.ts';
+import type { AuthorizationPolicy } from './policy-model.ts';
+import type { HttpRoute, TcpRoute, TlsRoute } from './route-model.ts';
 import { PolicyIndex, sameScope } from './policy-index.ts';
 import { type AnyRoute, RouteIndex } from './route-index.ts';
 import { ServiceTable } from './service-table.ts';

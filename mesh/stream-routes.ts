@@ -10,7 +10,7 @@
 
 import type { Cluster } from './cluster.ts';
 import { compareRoutes } from './route-order.ts';
-import type { StreamBackend, TcpRoute, TlsRoute } from './model.ts';
+import type { StreamBackend, TcpRoute, TlsRoute } from './route-model.ts';
 import type { ClusterLookup } from './route-table.ts';
 
 /** One backend with a weight above 0. `cluster` null: broken reference, its share is reset. */

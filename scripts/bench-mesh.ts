@@ -5,7 +5,9 @@
  * Each figure is the best of several short batches, in ns: on a shared machine the best batch is the one least disturbed.
  */
 import { pickEndpoint, pickWeighted } from '../mesh/balance.ts';
-import type { AuthorizationPolicy, HttpRoute, MeshResource, Service, Workload } from '../mesh/model.ts';
+import type { MeshResource, Service, Workload } from '../mesh/model.ts';
+import type { AuthorizationPolicy } from '../mesh/policy-model.ts';
+import type { HttpRoute } from '../mesh/route-model.ts';
 import { normalisePath } from '../mesh/path.ts';
 import type { RequestView } from '../mesh/request.ts';
 import { MeshState } from '../mesh/state.ts';

@@ -2,7 +2,9 @@
  * The documents of the admin API, as the agent sends them and the command line reads them. Field names are an interface: they
  * are added to, never renamed. Times are ISO 8601, durations ms, sizes bytes.
  */
-import type { AuthorizationPolicy, HttpRoute, ServicePort, TcpRoute, TlsRoute } from '../../mesh/model.ts';
+import type { ServicePort } from '../../mesh/model.ts';
+import type { AuthorizationPolicy } from '../../mesh/policy-model.ts';
+import type { HttpRoute, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
 import type { AccessLogMode, ConnectionInfo, Labels, LogLevel } from '../ipc/messages.ts';
 
 /** Every answer names its node in this header, so that a client of several agents can tell them apart. */

@@ -1,12 +1,6 @@
 /** Turns what the agent holds into the documents of api.ts. Pure. */
-import {
-  type AuthorizationPolicy,
-  keyOf,
-  type MeshResource,
-  principalOf,
-  type Service,
-  type Workload,
-} from '../../mesh/model.ts';
+import { keyOf, type MeshResource, principalOf, type Service, type Workload } from '../../mesh/model.ts';
+import type { AuthorizationPolicy } from '../../mesh/policy-model.ts';
 import type { Enrolled } from '../capture/enrolment-types.ts';
 import type { CaptureReport } from '../capture/verify.ts';
 import { DURATION_BUCKETS_MS } from '../ipc/messages.ts';

@@ -1,7 +1,7 @@
 /** `weir pods`, `weir services`, `weir routes`, `weir policies`: the mesh as this node's agent holds it. */
 import type { Command } from 'commander';
 import type { Column } from '../../cli/output.ts';
-import type { HeaderMatch, HttpRouteMatch, HttpRouteRule, TcpRoute, TlsRoute } from '../../mesh/model.ts';
+import type { HeaderMatch, HttpRouteMatch, HttpRouteRule, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
 import type { PodDocument, PolicyDocument, RouteDocument, ServiceDocument } from '../admin/api.ts';
 import type { AgentAnswers } from './agent-client.ts';
 import { addCommonOptions, ask, type CommonOptions, describe, type NodeRow, printRows } from './command-options.ts';

@@ -6,7 +6,7 @@
  * Order: start line, fields that stay, fields that are set, fields that are added, Connection, empty line. Edits are what
  * mesh/header-edits.ts compiles (remove, set, add).
  */
-import type { NameValue } from '../../mesh/model.ts';
+import type { NameValue } from '../../mesh/route-model.ts';
 import { hostEnd } from './authority.ts';
 import { acceptsTrailers, OPTION_TE } from './connection-options.ts';
 import { FIELD_HOST, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, type FieldSection } from './field-section.ts';

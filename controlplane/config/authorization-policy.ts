@@ -4,7 +4,7 @@
  * policy with a condition left out permits more than its author wrote.
  */
 import { parseCidr } from '../../mesh/ip.ts';
-import type { PolicyCondition, PolicyOperation, PolicyRule, PolicySource } from '../../mesh/model.ts';
+import type { PolicyCondition, PolicyOperation, PolicyRule, PolicySource } from '../../mesh/policy-model.ts';
 import { compilePathTemplate, isPathTemplate } from '../../mesh/path-template.ts';
 import type { FieldPath } from '../finding.ts';
 import { closestWord } from './did-you-mean.ts';

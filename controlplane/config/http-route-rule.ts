@@ -1,6 +1,6 @@
 /** Matches and filters of an HTTPRoute rule. */
 import { headerNameRefusal, isHeaderValue } from '../../mesh/header-edits.ts';
-import type { HeaderMatch, HeaderModifier, HttpRouteMatch, NameValue, PathMatch } from '../../mesh/model.ts';
+import type { HeaderMatch, HeaderModifier, HttpRouteMatch, NameValue, PathMatch } from '../../mesh/route-model.ts';
 import { normalisePath } from '../../mesh/path.ts';
 import { HEADER_NAME } from './names.ts';
 import { type ObjectReader, quote } from './object-reader.ts';

@@ -2,7 +2,7 @@
  * gateway.networking.k8s.io HTTPRoute with Services as parents (GAMMA) → the model's HttpRoute. A route is taken whole or
  * not at all: a match or filter that weir cannot honour yet refuses it.
  */
-import type { HttpRouteBackend, HttpRouteRule } from '../../mesh/model.ts';
+import type { HttpRouteBackend, HttpRouteRule } from '../../mesh/route-model.ts';
 import { limits } from '../limits.ts';
 import { readFilters, readMatch } from './http-route-rule.ts';
 import { readMetadata } from './metadata.ts';

@@ -2,15 +2,8 @@
  * Accepted objects → mesh resources: joins pods with the Services that select them, and routes with the Services they
  * name. Works on what changed and gives what a translation of everything would give (a property the tests hold it to).
  */
-import type {
-  HttpRouteParent,
-  MeshResource,
-  ResourceKey,
-  Service,
-  StreamBackend,
-  TargetPort,
-  Workload,
-} from '../../mesh/model.ts';
+import type { MeshResource, ResourceKey, Service, TargetPort, Workload } from '../../mesh/model.ts';
+import type { HttpRouteParent, StreamBackend } from '../../mesh/route-model.ts';
 import { keyOf } from '../../mesh/model.ts';
 import { compareText, type FieldPath, type Finding, formatFieldPath } from '../finding.ts';
 import type { ObjectChange } from './object-store.ts';

@@ -2,15 +2,9 @@
  * Accepted objects: what the controller keeps of a Kubernetes object once it is valid in itself. References to other
  * objects are not resolved here; the linker does that, because the other objects change on their own.
  */
-import type {
-  AuthorizationPolicy,
-  HttpRoute,
-  Ip,
-  MeshSettings,
-  PortProtocol,
-  TcpRoute,
-  TlsRoute,
-} from '../../mesh/model.ts';
+import type { Ip, MeshSettings, PortProtocol } from '../../mesh/model.ts';
+import type { AuthorizationPolicy } from '../../mesh/policy-model.ts';
+import type { HttpRoute, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
 import type { FieldPath, SourcePosition } from '../finding.ts';
 
 /** Where the fields of an object stand, for findings that come up when it is linked. */

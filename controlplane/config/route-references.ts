@@ -1,5 +1,5 @@
 /** What the routes of the Gateway API have in common: the Services they are attached to and those they send to. */
-import type { HttpRouteParent, StreamBackend } from '../../mesh/model.ts';
+import type { HttpRouteParent, StreamBackend } from '../../mesh/route-model.ts';
 import type { FieldPath } from '../finding.ts';
 import { LABEL_NAME, OBJECT_NAME } from './names.ts';
 import { type ObjectReader, quote } from './object-reader.ts';

@@ -1,5 +1,5 @@
 /** weir.mesh.v1.AuthorizationPolicy: the model's AuthorizationPolicy on the wire. */
-import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../model.ts';
+import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../policy-model.ts';
 import { sorted, type WireCheck, type WireMessage } from './check.ts';
 import { authorizationPolicyType } from './schema-root.ts';
 

@@ -9,7 +9,7 @@ import type {
   HttpRouteRule,
   NameValue,
   PathMatch,
-} from '../model.ts';
+} from '../route-model.ts';
 import type { WireCheck, WireMessage } from './check.ts';
 import { httpRouteType } from './schema-root.ts';
 

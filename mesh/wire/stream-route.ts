@@ -1,5 +1,5 @@
 /** weir.mesh.v1.TlsRoute and TcpRoute: the model's routes of whole connections on the wire. */
-import type { StreamBackend, TcpRoute, TlsRoute } from '../model.ts';
+import type { StreamBackend, TcpRoute, TlsRoute } from '../route-model.ts';
 import type { WireCheck, WireMessage } from './check.ts';
 import { readParents, wireParents } from './http-route.ts';
 import { tcpRouteType, tlsRouteType } from './schema-root.ts';

@@ -15,17 +15,9 @@ import { FrameDecoder, encodeFrame } from '../../agent/ipc/frame.ts';
 import type { Caps } from '../../agent/ipc/caps.ts';
 import type { AccessLogMode, EnrolledPod, FromWorker, ToWorker, WorkerStats } from '../../agent/ipc/messages.ts';
 import { limits } from '../../agent/limits.ts';
-import type {
-  AuthorizationPolicy,
-  HttpRoute,
-  MeshResource,
-  PolicyCondition,
-  PolicyOperation,
-  PolicySource,
-  PortProtocol,
-  Service,
-  Workload,
-} from '../../mesh/model.ts';
+import type { MeshResource, PortProtocol, Service, Workload } from '../../mesh/model.ts';
+import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../../mesh/policy-model.ts';
+import type { HttpRoute } from '../../mesh/route-model.ts';
 
 export const NODE = 'node-0';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { DEFAULT_CAPS } from '../../agent/ipc/caps.ts';
-import type { HeaderModifier, HttpRouteRule } from '../../mesh/model.ts';
+import type { HeaderModifier, HttpRouteRule } from '../../mesh/route-model.ts';
 import { Http2Endpoint, type ReceivedRequest } from '../harness/http2-endpoint.ts';
 import * as h2 from '../harness/http2-frames.ts';
 import { httpRoute, service, WorkerLab, workload } from '../harness/worker-lab.ts';

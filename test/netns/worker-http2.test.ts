@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import * as http2 from 'node:http2';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import type { HttpRouteRule } from '../../mesh/model.ts';
+import type { HttpRouteRule } from '../../mesh/route-model.ts';
 import { WorkerLab, httpRoute, policy, service, workload } from '../harness/worker-lab.ts';
 
 const WEB = '10.96.0.10';

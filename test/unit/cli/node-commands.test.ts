@@ -9,7 +9,7 @@ import { describeBackends, describeMatch, describeScope, ruleRows } from '../../
 import { parsePodName } from '../../../agent/cli/pod-name.ts';
 import { remarks } from '../../../agent/cli/status-command.ts';
 import { statsText } from '../../../agent/cli/traffic-commands.ts';
-import type { HttpRouteBackend, HttpRouteMatch } from '../../../mesh/model.ts';
+import type { HttpRouteBackend, HttpRouteMatch } from '../../../mesh/route-model.ts';
 
 const ANY: HttpRouteMatch = { path: null, method: null, headers: [], queryParams: [] };
 

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { AgentStream } from '../../../controlplane/push/agent-stream.ts';
 import { holdOn, ResourceCache } from '../../../controlplane/push/resource-cache.ts';
-import type { AuthorizationPolicy, MeshResource, Service } from '../../../mesh/model.ts';
+import type { MeshResource, Service } from '../../../mesh/model.ts';
+import type { AuthorizationPolicy } from '../../../mesh/policy-model.ts';
 import { keyOf } from '../../../mesh/model.ts';
 import {
   type DeltaResponse,

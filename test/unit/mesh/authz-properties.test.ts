@@ -7,14 +7,14 @@ import { BlockList } from 'node:net';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { ConnectionFacts } from '../../../mesh/authz.ts';
+import type { Workload } from '../../../mesh/model.ts';
 import type {
   AuthorizationPolicy,
   PolicyCondition,
   PolicyOperation,
   PolicyRule,
   PolicySource,
-  Workload,
-} from '../../../mesh/model.ts';
+} from '../../../mesh/policy-model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import { MeshState } from '../../../mesh/state.ts';
 import { applyAll, policy, request, workload } from './resources.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type BoundAuthorization, type ConnectionFacts, describeVerdict } from '../../../mesh/authz.ts';
-import type { AuthorizationPolicy, Identity, PolicyOperation, PolicySource } from '../../../mesh/model.ts';
+import type { Identity } from '../../../mesh/model.ts';
+import type { AuthorizationPolicy, PolicyOperation, PolicySource } from '../../../mesh/policy-model.ts';
 import { MeshState } from '../../../mesh/state.ts';
 import { applyAll, policy, policyRule, request, workload } from './resources.ts';
 

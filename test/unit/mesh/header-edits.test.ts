@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { compileHeaderEdits, type HeaderEdits, headerNameRefusal, isHeaderValue } from '../../../mesh/header-edits.ts';
-import type { HeaderModifier, NameValue } from '../../../mesh/model.ts';
+import type { HeaderModifier, NameValue } from '../../../mesh/route-model.ts';
 
 function modifier(fields: Partial<HeaderModifier>): HeaderModifier {
   return { type: 'requestHeaderModifier', set: [], add: [], remove: [], ...fields };

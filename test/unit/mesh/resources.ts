@@ -1,22 +1,22 @@
 /** Builders for mesh resources in tests: everything has a harmless default, a test states only what it is about. */
 
+import type { MeshResource, Service, Workload } from '../../../mesh/model.ts';
 import type {
   AuthorizationPolicy,
-  HttpRoute,
-  HttpRouteBackend,
-  HttpRouteMatch,
-  HttpRouteRule,
-  MeshResource,
   PolicyCondition,
   PolicyOperation,
   PolicyRule,
   PolicySource,
-  Service,
+} from '../../../mesh/policy-model.ts';
+import type {
+  HttpRoute,
+  HttpRouteBackend,
+  HttpRouteMatch,
+  HttpRouteRule,
   StreamBackend,
   TcpRoute,
   TlsRoute,
-  Workload,
-} from '../../../mesh/model.ts';
+} from '../../../mesh/route-model.ts';
 import { keyOf } from '../../../mesh/model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import type { MeshState } from '../../../mesh/state.ts';

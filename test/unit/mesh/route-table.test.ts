@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Cluster } from '../../../mesh/cluster.ts';
-import type { HttpRoute, HttpRouteMatch, PathMatch } from '../../../mesh/model.ts';
+import type { HttpRoute, HttpRouteMatch, PathMatch } from '../../../mesh/route-model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import { RouteTable } from '../../../mesh/route-table.ts';
 import { backend, request, route, routeMatch, routeRule, service } from './resources.ts';

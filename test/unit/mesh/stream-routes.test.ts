@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { TcpRoute, TlsRoute } from '../../../mesh/model.ts';
+import type { TcpRoute, TlsRoute } from '../../../mesh/route-model.ts';
 import { MeshState } from '../../../mesh/state.ts';
 import { StreamRoutes } from '../../../mesh/stream-routes.ts';
 import { applyAll, service, streamBackend, tcpRoute, tlsRoute, workload } from './resources.ts';

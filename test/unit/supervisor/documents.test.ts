@@ -13,7 +13,9 @@ import type { Enrolled } from '../../../agent/capture/enrolment-types.ts';
 import { DURATION_BUCKETS_MS } from '../../../agent/ipc/messages.ts';
 import type { PodEntry } from '../../../agent/supervisor/pod-table.ts';
 import { StatsLedger } from '../../../agent/telemetry/stats-ledger.ts';
-import type { AuthorizationPolicy, HttpRoute, Service, Workload } from '../../../mesh/model.ts';
+import type { Service, Workload } from '../../../mesh/model.ts';
+import type { AuthorizationPolicy } from '../../../mesh/policy-model.ts';
+import type { HttpRoute } from '../../../mesh/route-model.ts';
 
 function workload(name: string, change: Partial<Workload> = {}): Workload {
   return {

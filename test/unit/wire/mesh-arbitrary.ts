@@ -1,17 +1,8 @@
 /** Random mesh resources as a valid translation would produce them. */
 import fc from 'fast-check';
-import type {
-  AuthorizationPolicy,
-  HeaderMatch,
-  HeaderModifier,
-  HttpRoute,
-  MeshResource,
-  MeshSettings,
-  Service,
-  TcpRoute,
-  TlsRoute,
-  Workload,
-} from '../../../mesh/model.ts';
+import type { MeshResource, MeshSettings, Service, Workload } from '../../../mesh/model.ts';
+import type { AuthorizationPolicy } from '../../../mesh/policy-model.ts';
+import type { HeaderMatch, HeaderModifier, HttpRoute, TcpRoute, TlsRoute } from '../../../mesh/route-model.ts';
 
 const label = fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?$/);
 const token = fc.stringMatching(/^[A-Za-z][-A-Za-z0-9]{0,10}$/);

@@ -12,6 +12,7 @@ import type {
 import { compilePathTemplate, isPathTemplate, type PathTemplate, templateMatches } from './path-template.ts';
 import type { RequestView } from './request.ts';
 import { StringSet } from './string-match.ts';
+import { DEFAULT_TRUST, type TrustDomains } from './trust-domain.ts';
 import type { Verdict } from './verdict.ts';
 
 /** A connection's source as rules compare it; '' where there is no identity, null where there is no address. */
@@ -177,7 +178,7 @@ export class CompiledPolicy {
   /** Every port some operation names, wanted or not. */
   readonly namedPorts: readonly number[];
 
-  constructor(policy: AuthorizationPolicy) {
+  constructor(policy: AuthorizationPolicy, _trust: TrustDomains = DEFAULT_TRUST) {
     this.name = `${policy.namespace}/${policy.name}`;
     this.action = policy.action;
     this.source = policy;

@@ -31,6 +31,8 @@ import {
 import { type IpAddress, parseIp } from './ip.ts';
 import { type Identity, principalOf } from './model.ts';
 import type { RequestView } from './request.ts';
+import type { Scoped } from './scope-index.ts';
+import { DEFAULT_TRUST, type TrustDomains } from './trust-domain.ts';
 import type { Verdict } from './verdict.ts';
 
 export { describeVerdict, type Verdict } from './verdict.ts';
@@ -50,11 +52,8 @@ export interface ConnectionFacts {
   readonly destinationPort: number;
 }
 
-/** A policy as it applies to one workload; `ports` null: all ports, else the target ports of the Services it names. */
-export interface ScopedPolicy {
-  readonly policy: CompiledPolicy;
-  readonly ports: readonly number[] | null;
-}
+/** A policy as it applies to one workload. */
+export type ScopedPolicy = Scoped<CompiledPolicy>;
 
 /** Policy for one connection. Kept for its life; rebind when the state's Authorization is another object. */
 export interface BoundAuthorization {
@@ -82,7 +81,7 @@ export class WorkloadAuthorization {
   readonly #namedPorts = new Set<number>();
   readonly #byPort = new Map<number, Authorization>();
 
-  constructor(policies: readonly ScopedPolicy[]) {
+  constructor(policies: readonly ScopedPolicy[], _trust: TrustDomains = DEFAULT_TRUST) {
     this.policies = policies;
     for (const { policy, ports } of policies) {
       for (const port of ports ?? []) this.#namedPorts.add(port);

@@ -9,11 +9,9 @@
  *    "http": {"method": "GET", "path": "/a?b=c", "host": "echo.shop", "headers": [["x-user", "7"]], "jwt": null}}
  */
 import { canonicalIp } from './ip.ts';
+import type { JwtClaims } from './jwt.ts';
 import type { Identity, Ip } from './model.ts';
 import type { NameValue } from './route-model.ts';
-
-/** A JWT's payload, taken for verified. */
-export type JwtClaims = Readonly<Record<string, unknown>>;
 
 export interface ExplainSource {
   /** null: no verified identity. */
@@ -195,7 +193,7 @@ function readHttp(http: Json): ExplainHttp {
 function readJwt(value: unknown): ExplainHttp['jwt'] {
   if (value === null || value === undefined) return null;
   const jwt = mapping(value, 'http.jwt');
-  if (jwt['claims'] !== undefined) return { claims: mapping(jwt['claims'], 'http.jwt.claims') };
+  if (jwt['claims'] !== undefined) return { claims: mapping(jwt['claims'], 'http.jwt.claims') as JwtClaims };
   if (typeof jwt['token'] === 'string') return { token: jwt['token'] };
   throw new Fault('http.jwt must be null, {"claims": {…}} or {"token": "…"}');
 }

@@ -2,7 +2,7 @@
  * A request made of plain values, for `weir explain` and tests: routing and policy ask it what they ask the live path's heads
  * (request.ts), so the deciding code is the same.
  */
-import type { JwtClaims } from './explain-request.ts';
+import type { JwtClaims } from './jwt.ts';
 import { normalisePath, type PathNormalization } from './path.ts';
 import type { RequestView } from './request.ts';
 import type { NameValue } from './route-model.ts';
@@ -61,6 +61,29 @@ export class PlainRequest implements RequestView {
 
   claims(): JwtClaims | null {
     return this.#claims;
+  }
+
+  /** The same request with what a verified token claims. */
+  withClaims(claims: JwtClaims | null): PlainRequest {
+    const { method, path, query, host } = this;
+    return new PlainRequest({ method, path, query, host, headers: this.#headers, claims });
+  }
+
+  /** The same request as it is forwarded: names of `set` replace all fields of that name. */
+  forwarded(changes: {
+    readonly path: string;
+    readonly host: string;
+    readonly headers: readonly NameValue[];
+  }): PlainRequest {
+    const { method, query } = this;
+    const headers = changes.headers.filter(({ name }) => name !== 'host');
+    const withHost = [{ name: 'host', value: changes.host }, ...headers];
+    return new PlainRequest({ method, query, path: changes.path, host: changes.host, headers: withHost, claims: this.#claims });
+  }
+
+  /** In order, names in lower case. */
+  get headers(): readonly NameValue[] {
+    return this.#headers;
   }
 }
 

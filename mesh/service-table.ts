@@ -187,7 +187,7 @@ export class ServiceTable {
 
   #routeTable(key: NamespacedName, port: number, family: Family): RouteTable | null {
     const routes = this.#routes.http.attachedTo(key, port);
-    return routes.length === 0 ? null : new RouteTable(routes, this.#clusterLookup(family));
+    return routes.length === 0 ? null : new RouteTable(routes, port, this.#clusterLookup(family));
   }
 
   #streamRoutes(key: NamespacedName, port: number, family: Family): StreamRoutes | null {

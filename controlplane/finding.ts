@@ -39,6 +39,7 @@ export type FindingCode =
   | 'INVALID_VALUE'
   | 'NO_EFFECT'
   | 'UNSUPPORTED'
+  | 'NOT_ENFORCED'
   | 'DUPLICATE_OBJECT'
   | 'DUPLICATE_UID'
   | 'REFERENCE_NOT_FOUND'

@@ -45,7 +45,8 @@ export type FindingCode =
   | 'REFERENCE_NOT_PERMITTED'
   | 'NOT_ENFORCED'
   | 'HOST_OF_ANOTHER_NAMESPACE'
-  | 'CONFLICT';
+  | 'CONFLICT'
+  | 'DEPRECATED';
 
 /** `spec.rules[0].to` from its parts; keys that are no plain words are quoted: `metadata.labels["a/b"]`. */
 export function formatFieldPath(path: FieldPath): string {

@@ -2,13 +2,7 @@
  * Accepted objects of Istio's networking kinds: valid in themselves, their references not looked up yet (see config/objects.ts). The
  * text of a host is lower case and whole (hosts.ts); everything else is already what the mesh model calls it.
  */
-import type {
-  DestinationRule,
-  DestinationSubset,
-  ServiceEntry,
-  ServiceEntryEndpoint,
-  SidecarScope,
-} from '../../../mesh/traffic-model.ts';
+import type { DestinationRule, ServiceEntry, ServiceEntryEndpoint, SidecarScope } from '../../../mesh/traffic-model.ts';
 import type {
   DirectResponse,
   Fault,
@@ -23,7 +17,7 @@ import type { FieldPath } from '../../finding.ts';
 import type { ObjectOrigin } from '../objects.ts';
 
 /** What every object of these kinds has. */
-interface IstioObject {
+interface ObjectBase {
   readonly namespace: string;
   readonly name: string;
   readonly createdMs: number;
@@ -70,7 +64,6 @@ export interface HttpRuleObject {
   readonly matches: readonly HttpRouteMatch[];
   /** Matches were written, and none of them can hold in the mesh. */
   readonly matchesNothing: boolean;
-  /** Answers in place of backends, and CORS. */
   readonly redirect: Extract<HttpFilter, { type: 'requestRedirect' }> | null;
   readonly cors: Extract<HttpFilter, { type: 'cors' }> | null;
   /** `path` is the modifier for matches by prefix; which one a rule gets is decided when its matches are complete. */
@@ -94,7 +87,7 @@ export interface StreamRuleObject {
   readonly destinations: readonly { readonly destination: DestinationReference; readonly weight: number }[];
 }
 
-export interface VirtualServiceObject extends IstioObject {
+export interface VirtualServiceObject extends ObjectBase {
   readonly kind: 'VirtualService';
   /** Empty: others delegate to it. */
   readonly hosts: readonly HostReference[];
@@ -107,43 +100,53 @@ export interface VirtualServiceObject extends IstioObject {
   readonly tcp: readonly StreamRuleObject[];
 }
 
-export interface DestinationRuleObject extends IstioObject {
+export interface DestinationRuleObject extends ObjectBase {
   readonly kind: 'DestinationRule';
   /** `services` is empty until it is linked. */
-  readonly rule: DestinationRule;
+  readonly resource: DestinationRule;
   readonly hostPath: FieldPath;
 }
 
-/** Which subsets a DestinationRule defines, for messages and look-ups. */
-export type SubsetLabels = Pick<DestinationSubset, 'name' | 'labels'>;
-
-export interface ServiceEntryObject extends IstioObject {
+export interface ServiceEntryObject extends ObjectBase {
   readonly kind: 'ServiceEntry';
   /** `workloads` and the endpoints of WorkloadEntries come when it is linked. */
-  readonly entry: ServiceEntry;
+  readonly resource: ServiceEntry;
   readonly hostPaths: readonly FieldPath[];
   /** Labels of its pods and WorkloadEntries; null: none asked for. */
-  readonly selector: Readonly<Record<string, string>> | null;
+  readonly workloadSelector: Readonly<Record<string, string>> | null;
 }
 
 /** A VM or other workload outside Kubernetes. */
-export interface WorkloadEntryObject extends IstioObject {
+export interface WorkloadEntryObject extends ObjectBase {
   readonly kind: 'WorkloadEntry';
-  /** Ports by their name, as it was written. */
-  readonly endpoint: EndpointObject;
+  /** Its `ports` are by port name: which number that is depends on the ServiceEntry that selects it. */
+  readonly endpoint: ServiceEntryEndpoint;
 }
 
-/** An endpoint whose ports are still names. */
-export type EndpointObject = ServiceEntryEndpoint;
-
-export interface SidecarObject extends IstioObject {
+export interface SidecarObject extends ObjectBase {
   readonly kind: 'Sidecar';
-  readonly scope: SidecarScope;
+  readonly resource: SidecarScope;
 }
 
 /** A kind that people have beside those that weir takes: known, reported, of no consequence. */
 export interface UnsupportedObject {
-  readonly kind: 'Gateway' | 'GatewayClass' | 'EnvoyFilter' | 'WasmPlugin' | 'Telemetry' | 'ProxyConfig' | 'WorkloadGroup' | 'BackendTLSPolicy';
+  readonly kind:
+    | 'Gateway'
+    | 'GatewayClass'
+    | 'EnvoyFilter'
+    | 'WasmPlugin'
+    | 'Telemetry'
+    | 'ProxyConfig'
+    | 'WorkloadGroup'
+    | 'BackendTLSPolicy';
   readonly namespace: string;
   readonly name: string;
 }
+
+export type IstioObject =
+  | VirtualServiceObject
+  | DestinationRuleObject
+  | ServiceEntryObject
+  | WorkloadEntryObject
+  | SidecarObject
+  | UnsupportedObject;

@@ -39,11 +39,14 @@ export type FindingCode =
   | 'INVALID_VALUE'
   | 'NO_EFFECT'
   | 'UNSUPPORTED'
-  | 'NOT_ENFORCED'
   | 'DUPLICATE_OBJECT'
   | 'DUPLICATE_UID'
   | 'REFERENCE_NOT_FOUND'
-  | 'REFERENCE_NOT_PERMITTED';
+  | 'REFERENCE_NOT_PERMITTED'
+  | 'NOT_ENFORCED'
+  | 'HOST_OF_ANOTHER_NAMESPACE'
+  | 'CONFLICT'
+  | 'DEPRECATED';
 
 /** `spec.rules[0].to` from its parts; keys that are no plain words are quoted: `metadata.labels["a/b"]`. */
 export function formatFieldPath(path: FieldPath): string {

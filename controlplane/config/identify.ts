@@ -165,8 +165,7 @@ function resourcesIn(object: AcceptedObject | null): readonly MeshResource[] {
   if ('route' in object) return [object.route];
   if ('policy' in object) return [object.policy];
   if ('settings' in object) return [object.settings];
-  if ('resource' in object) return [object.resource];
-  return 'routes' in object ? object.routes : [];
+  return 'resource' in object ? [object.resource] : [];
 }
 
 function modelPath(text: string): (string | number)[] {

@@ -51,6 +51,13 @@ const LINKS: { readonly [K in Exclude<ObjectKind, 'Pod'>]: KindLink<ObjectOf<K>>
   WorkloadEntry: nothing,
   Sidecar: nothing,
   Gateway: nothing,
+  GatewayClass: nothing,
+  EnvoyFilter: nothing,
+  WasmPlugin: nothing,
+  Telemetry: nothing,
+  ProxyConfig: nothing,
+  WorkloadGroup: nothing,
+  BackendTLSPolicy: nothing,
 };
 
 /** Links one object of any kind but Pod. */

@@ -1,10 +1,10 @@
 /** The controller as one object: sources → objects → mesh → agents. main.ts gives it a process. */
 import { readFileSync } from 'node:fs';
-import type { MeshResource, ResourceKey } from '../mesh/model.ts';
+import type { MeshResource } from '../mesh/model.ts';
 import { keyFromWireName } from '../mesh/wire/resource.ts';
+import { heldKeys } from './config/link/registry.ts';
 import { MeshLinker } from './config/linker.ts';
 import { type FileChange, ObjectStore } from './config/object-store.ts';
-import type { ObjectKey } from './config/objects.ts';
 import { compareFindings, type Finding, formatFinding } from './finding.ts';
 import { limits } from './limits.ts';
 import type { Logger } from './log.ts';
@@ -112,20 +112,21 @@ function describeRejected(rejected: Rejected): string {
 /** Files in, cache out, with everything that is wrong on the way. */
 class MeshPipeline {
   readonly #store: ObjectStore;
-  readonly #linker = new MeshLinker();
+  readonly #linker: MeshLinker;
   readonly #cache: ResourceCache;
   readonly #log: Logger;
   #reported: ReadonlySet<string> = new Set();
 
   constructor(rootNamespace: string, cache: ResourceCache, log: Logger) {
     this.#store = new ObjectStore({ rootNamespace });
+    this.#linker = new MeshLinker(rootNamespace);
     this.#cache = cache;
     this.#log = log;
   }
 
   apply(changes: readonly FileChange[]): void {
     const link = this.#linker.update(this.#store.apply(changes));
-    const hold = holdOn(this.#store.unresolved().flatMap(heldKey), this.#store.hasUnreadFiles);
+    const hold = holdOn(this.#store.unresolved().flatMap(heldKeys), this.#store.hasUnreadFiles);
     for (const key of this.#cache.publish(link, hold)) this.#log.error({ ...key }, 'resource is too large to be sent');
     this.#logFindings();
   }
@@ -164,15 +165,4 @@ class MeshPipeline {
     }
     this.#reported = now;
   }
-}
-
-/** Objects without a valid version whose resources agents may keep. Pods are not among them: their address may be another's. */
-function heldKey(key: ObjectKey): ResourceKey[] {
-  const [kind = '', name = ''] = key.split(' ');
-  if (kind === 'Service') return [{ kind: 'service', key: name }];
-  if (kind === 'HTTPRoute') return [{ kind: 'httpRoute', key: name }];
-  if (kind === 'ConfigMap') return [{ kind: 'meshSettings', key: name }];
-  if (kind === 'TLSRoute') return [{ kind: 'tlsRoute', key: name }];
-  if (kind === 'TCPRoute') return [{ kind: 'tcpRoute', key: name }];
-  return kind === 'AuthorizationPolicy' ? [{ kind: 'authorizationPolicy', key: name }] : [];
 }

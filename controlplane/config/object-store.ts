@@ -10,7 +10,8 @@
  */
 import { compareText, type Finding } from '../finding.ts';
 import type { FileProblem, SourceDocument } from '../sources/yaml-document.ts';
-import { type Candidate, identify, type ReadContext, readObject, type Unidentified } from './kinds.ts';
+import { type Candidate, identify, readObject, type Unidentified } from './identify.ts';
+import type { ReadContext } from './kinds.ts';
 import type { AcceptedObject, ObjectKey } from './objects.ts';
 
 /** What happened to one file. */

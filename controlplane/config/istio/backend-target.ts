@@ -1,7 +1,9 @@
 /** Where an Istio Destination leads: a Service or ServiceEntry host with port and subset, or nowhere. */
 import type { BackendTarget, Subset } from '../../../mesh/route-model.ts';
 import type { LinkView } from '../link/view.ts';
-import { type HostTarget, serviceOfHost, targetsOf } from './hosts.ts';
+import { entriesByHost } from './host-index.ts';
+import { targetsOf } from './host-targets.ts';
+import { byAge, type HostTarget, serviceOfHost } from './hosts.ts';
 import type { DestinationReference, VirtualServiceObject } from './objects.ts';
 import type { Report } from './report.ts';
 import { lookUpSubset } from './subsets.ts';
@@ -79,16 +81,13 @@ export function describe(target: HostTarget): string {
 
 /** What to do about a host that nobody has. */
 export function hostRemedy(host: string, view: LinkView): string {
-  for (const entry of view.serviceEntries()) {
+  const [entry] = view.derived(entriesByHost).covering(host).sort(byAge);
+  if (entry !== undefined) {
     const { hosts, exportTo } = entry.resource;
-    if (hosts.includes(host)) {
-      const seen = exportTo.length === 0 ? 'nobody' : exportTo.join(', ');
-      return `ServiceEntry ${entry.namespace}/${entry.name} has it and exports it to ${seen}: widen its exportTo`;
-    }
+    const shown = `ServiceEntry ${entry.namespace}/${entry.name}`;
     const wildcard = hosts.find((each) => each.startsWith('*.') && host.endsWith(each.slice(1)));
-    if (wildcard !== undefined) {
-      return `ServiceEntry ${entry.namespace}/${entry.name} has ${wildcard}: add ${host} to its hosts`;
-    }
+    if (!hosts.includes(host) && wildcard !== undefined) return `${shown} has ${wildcard}: add ${host} to its hosts`;
+    return `${shown} has it and exports it to ${exportTo.length === 0 ? 'nobody' : exportTo.join(', ')}: widen its exportTo`;
   }
   return serviceOfHost(host) === null
     ? 'create a ServiceEntry with this host or correct it'

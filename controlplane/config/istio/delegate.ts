@@ -23,16 +23,6 @@ export function withDelegates(root: VirtualServiceObject, view: LinkView, report
   });
 }
 
-/** Whether any root delegates to a VirtualService. */
-export function isDelegatedTo(object: VirtualServiceObject, view: LinkView): boolean {
-  for (const root of view.virtualServices()) {
-    for (const { delegate } of root.http) {
-      if (delegate?.namespace === object.namespace && delegate.name === object.name) return true;
-    }
-  }
-  return false;
-}
-
 function delegateOf(
   root: VirtualServiceObject,
   rule: HttpRuleObject,

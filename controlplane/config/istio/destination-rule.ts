@@ -9,7 +9,9 @@ import { LABEL_KEY, LABEL_NAME, LABEL_VALUE } from '../names.ts';
 import { type ObjectReader, quote } from '../object-reader.ts';
 import type { ObjectOrigin } from '../objects.ts';
 import { describe, hostRemedy } from './backend-target.ts';
-import { byAge, targetsOf, wholeHost } from './hosts.ts';
+import { rulesByHost } from './host-index.ts';
+import { targetsOf } from './host-targets.ts';
+import { byAge, wholeHost } from './hosts.ts';
 import { readExportTo, readHead, readWorkloadSelector } from './object-head.ts';
 import type { DestinationRuleObject } from './objects.ts';
 import { reporting } from './report.ts';
@@ -128,7 +130,7 @@ export function linkDestinationRule(object: DestinationRuleObject, view: LinkVie
 /** The oldest other rule of the namespace for this very host and for the same pods; null: none is older. */
 function olderTwin(object: DestinationRuleObject, view: LinkView): DestinationRuleObject | null {
   let oldest: DestinationRuleObject | null = null;
-  for (const other of view.destinationRules()) {
+  for (const other of view.derived(rulesByHost).covering(object.resource.host)) {
     if (other === object || other.namespace !== object.namespace || other.resource.host !== object.resource.host)
       continue;
     if ((other.resource.workloadSelector === null) !== (object.resource.workloadSelector === null)) continue;

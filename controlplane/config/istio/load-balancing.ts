@@ -1,7 +1,7 @@
 /** The parts of `loadBalancer` that have rules of their own: consistentHash and localityLbSetting. Validated; nothing is carried. */
 import { type ObjectReader, quote } from '../object-reader.ts';
-import { readDuration, readEntries } from './object-head.ts';
-import { HEADER_NAME, LABEL_KEY } from '../names.ts';
+import { readDuration } from './object-head.ts';
+import { HEADER_NAME } from '../names.ts';
 
 /** Largest table of Maglev hashing (Envoy). */
 const TABLE_SIZE_MAX = 5_000_011;

@@ -2,6 +2,7 @@
 import type { ServiceEntryEndpoint } from '../../../mesh/traffic-model.ts';
 import { compareText, type Finding } from '../../finding.ts';
 import type { Linked, LinkView } from '../link/view.ts';
+import { entriesByHost } from './host-index.ts';
 import { byAge, serviceOfHost, visibleTo } from './hosts.ts';
 import type { ServiceEntryObject } from './objects.ts';
 import { type Report, reporting } from './report.ts';
@@ -63,7 +64,7 @@ function warnHost(object: ServiceEntryObject, host: string, index: number, view:
     report(object, path, foreign ? 'HOST_OF_ANOTHER_NAMESPACE' : 'CONFLICT', reason, remedy);
     return;
   }
-  for (const other of view.serviceEntries()) {
+  for (const other of view.derived(entriesByHost).covering(host).sort(byAge)) {
     if (other === object || other.namespace === object.namespace || byAge(other, object) > 0) continue;
     if (!other.resource.hosts.includes(host)) continue;
     if (!visibleTo(object.resource.exportTo, other.resource.exportTo)) continue;

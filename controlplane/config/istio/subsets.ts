@@ -2,6 +2,7 @@
 import type { Subset } from '../../../mesh/route-model.ts';
 import type { LinkView } from '../link/view.ts';
 import { byAge, type HostTarget, hostOfService, hostWithin, serviceOfHost, visibleTo } from './hosts.ts';
+import { rulesByHost, targetHost } from './host-index.ts';
 import type { DestinationRuleObject } from './objects.ts';
 
 /** The subset, or the names that there are. */
@@ -26,7 +27,8 @@ export function lookUpSubset(
     return (order < 0 ? 3 : order) + (rule.resource.workloadSelector === null ? 0 : 4);
   };
   const clients = [...asker.clients, asker.namespace];
-  const rules = [...view.destinationRules()]
+  const candidates = view.derived(rulesByHost).covering(targetHost(target));
+  const rules = candidates
     .filter((rule) => namesTarget(rule.resource.host, target) && visibleTo(rule.resource.exportTo, clients))
     .sort((a, b) => rank(a) - rank(b) || bySpecificity(a.resource.host, b.resource.host) || byAge(a, b));
   const known = new Set<string>();

@@ -10,8 +10,10 @@ import type { HttpRouteParent, StreamRouteRule } from '../../../mesh/route-model
 import type { Finding } from '../../finding.ts';
 import type { Linked, LinkView } from '../link/view.ts';
 import { describe, hostRemedy, resolveDestination } from './backend-target.ts';
-import { isDelegatedTo, withDelegates } from './delegate.ts';
-import { byAge, type HostTarget, targetsOf } from './hosts.ts';
+import { withDelegates } from './delegate.ts';
+import { delegates, gatewayRoutesByParent, targetHost, virtualServicesByHost } from './host-index.ts';
+import { targetsOf } from './host-targets.ts';
+import { byAge, type HostTarget } from './hosts.ts';
 import { linkHttpRule } from './http-rule-link.ts';
 import type { HostReference, StreamRuleObject, VirtualServiceObject } from './objects.ts';
 import { type Report, reporting } from './report.ts';
@@ -31,7 +33,7 @@ export function linkVirtualService(object: VirtualServiceObject, view: LinkView)
   const findings: Finding[] = [];
   const report = reporting(findings);
   if (object.hosts.length === 0) {
-    if (!isDelegatedTo(object, view)) {
+    if (!view.derived(delegates).has(`${object.namespace}/${object.name}`)) {
       const reason = 'has no hosts, and no VirtualService delegates to it';
       report(object, ['spec'], 'NO_EFFECT', reason, 'add hosts, or a delegate to it in another VirtualService');
     }
@@ -133,11 +135,14 @@ function parentsOf(
   view: LinkView,
   report: Report,
 ): HttpRouteParent[] {
-  const rivals = [...view.virtualServices()].filter(
-    (other) => other !== object && other.mesh && other[section].length > 0 && other.hosts.length > 0,
-  );
   return claims.flatMap(({ host, target }) => {
-    const winner = rivals.find((rival) => precedes(rival, object, host, target));
+    if (section === 'http') warnGatewayRoute(object, host, target, view, report);
+    const winner = view
+      .derived(virtualServicesByHost)
+      .covering(targetHost(target))
+      .filter((other) => other !== object && other[section].length > 0)
+      .sort(byAge)
+      .find((rival) => precedes(rival, object, host, target));
     const parent = { namespace: target.namespace, name: target.name, port: null };
     if (winner === undefined) return parent;
     const all = covers(winner.clients, object.clients);
@@ -147,6 +152,20 @@ function parentsOf(
     report(object, host.path, 'CONFLICT', reason, remedy);
     return all ? [] : parent;
   });
+}
+
+/** Where a Service has HTTPRoutes too, they decide (as they do in Istio, which puts them before VirtualServices). */
+function warnGatewayRoute(
+  object: VirtualServiceObject,
+  host: HostReference,
+  target: HostTarget,
+  view: LinkView,
+  report: Report,
+): void {
+  const route = view.derived(gatewayRoutesByParent).get(`${target.namespace}/${target.name}`);
+  if (route === undefined) return;
+  const reason = `${route} is attached to ${describe(target)} and decides, so the http rules here are not asked`;
+  report(object, host.path, 'CONFLICT', reason, 'keep one of the two kinds for a Service');
 }
 
 /** Whether `rival` decides for a target before `object`, which names it by `host`, for some client at least. */

@@ -8,8 +8,8 @@ import { readDuration, warnNotEnforced } from './object-head.ts';
 import { readConsistentHash, readLocality } from './load-balancing.ts';
 
 const FIELDS = ['loadBalancer', 'connectionPool', 'outlierDetection', 'tls', 'tunnel', 'proxyProtocol', 'retryBudget'];
-/** Largest count of connections, requests and the like (uint32 in Istio). */
-const COUNT_MAX = 4_294_967_295;
+/** Largest count of connections, requests and the like (int32 in Istio). */
+const COUNT_MAX = 2_147_483_647;
 /** Ports of one policy. */
 const PORTS_MAX = 128;
 
@@ -134,7 +134,8 @@ function readHttpPool(http: ObjectReader | null): Pick<Pool, 'maxPendingRequests
   http.choice('h2UpgradePolicy', ['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']);
   http.flag('useClientProtocol');
   http.finish();
-  return { maxPendingRequests, maxRequests, idleTimeoutMs };
+  // 0s: no limit.
+  return { maxPendingRequests, maxRequests, idleTimeoutMs: idleTimeoutMs === 0 ? null : idleTimeoutMs };
 }
 
 function readOutlier(owner: ObjectReader): TrafficPolicy['outlier'] {

@@ -1,6 +1,7 @@
 /** The controller as one object: sources → objects → mesh → agents. main.ts gives it a process. */
 import { readFileSync } from 'node:fs';
 import type { MeshResource } from '../mesh/model.ts';
+import type { RouteStatus } from '../mesh/route-status.ts';
 import { keyFromWireName } from '../mesh/wire/resource.ts';
 import { heldKeys } from './config/link/registry.ts';
 import { MeshLinker } from './config/linker.ts';
@@ -15,6 +16,7 @@ import { type TlsFiles, XdsServer } from './push/xds-server.ts';
 import { FileSource } from './sources/file-source.ts';
 import { type AdminBackend, type ControllerStatus, startAdminServer } from './status/admin-server.ts';
 import { AgentRegistry } from './status/agent-registry.ts';
+import { routeStatuses } from './status/route-status.ts';
 import { claimSocketPath, restrictSocket } from './status/socket-path.ts';
 
 /** A controller that runs in this process. */
@@ -45,6 +47,7 @@ export async function startController(options: ControllerOptions, log: Logger): 
   };
   const wait = (version: number, timeoutMs: number) => registry.wait(version, timeoutMs);
   const objects = (): readonly MeshResource[] => mesh.resources();
+  const routes = (): readonly RouteStatus[] => mesh.routes();
   let admin: { close(): Promise<void> } | null = null;
   let closing: Promise<void> | null = null;
   const close = (): Promise<void> => {
@@ -60,7 +63,7 @@ export async function startController(options: ControllerOptions, log: Logger): 
     await source.start();
     const addresses: string[] = [];
     for (const address of options.listen) addresses.push(await listen(server, address, tls, log));
-    admin = await startAdminServer(options.adminSocket, { status, objects, sync, wait }, log);
+    admin = await startAdminServer(options.adminSocket, { status, objects, routes, sync, wait }, log);
     const { adminSocket, trustDomain } = options;
     log.info({ addresses, adminSocket, trustDomain, version: cache.version }, 'controller is ready');
     return { addresses, status, sync, wait, close };
@@ -137,6 +140,10 @@ class MeshPipeline {
 
   resources(): MeshResource[] {
     return this.#cache.all().map((cached) => cached.resource);
+  }
+
+  routes(): RouteStatus[] {
+    return routeStatuses(this.#store.accepted.values(), this.#store.refusedObjects(), this.#linker.view);
   }
 
   status(registry: AgentRegistry): ControllerStatus {

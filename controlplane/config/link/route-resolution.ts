@@ -125,7 +125,7 @@ export function resolveBackend(object: RouteObject, reference: BackendReference,
   if (!known) {
     const shown = group === '' ? kind : `${group}/${kind}`;
     const reason = `a backend of kind ${shown} is not supported`;
-    return { ...asWritten, problem: broken(object, 'UNSUPPORTED', 'InvalidKind', reason, 'write a Service') };
+    return { ...asWritten, problem: broken('UNSUPPORTED', 'InvalidKind', reason, 'write a Service') };
   }
   const refused = kind === 'Hostname' ? null : permissionProblem(object, reference, view);
   if (refused !== null) return { ...asWritten, problem: refused };
@@ -146,7 +146,7 @@ function permissionProblem(object: RouteObject, reference: BackendReference, vie
   if (isParent || isGranted(view.grants(namespace), from, reference)) return null;
   const reason = `no ReferenceGrant of the namespace ${namespace} lets a ${object.kind} of ${object.namespace} refer to ${kind} ${name}`;
   const remedy = `add one there, or use a Service of ${object.namespace}`;
-  return broken(object, 'REFERENCE_NOT_PERMITTED', 'RefNotPermitted', reason, remedy);
+  return broken('REFERENCE_NOT_PERMITTED', 'RefNotPermitted', reason, remedy);
 }
 
 function serviceProblem(
@@ -158,16 +158,16 @@ function serviceProblem(
   const service = view.service(namespace, name);
   if (service === undefined) {
     const reason = `there is no Service ${namespace}/${name}`;
-    return broken(object, 'REFERENCE_NOT_FOUND', 'BackendNotFound', reason, 'create it or correct the name');
+    return broken('REFERENCE_NOT_FOUND', 'BackendNotFound', reason, 'create it or correct the name');
   }
   const port = service.ports.find((each) => each.port === reference.port);
   if (port === undefined) {
     const reason = `Service ${namespace}/${name} has no TCP port ${reference.port ?? 0}`;
-    return broken(object, 'REFERENCE_NOT_FOUND', 'BackendNotFound', reason, `write one of ${portsOf(service)}`);
+    return broken('REFERENCE_NOT_FOUND', 'BackendNotFound', reason, `write one of ${portsOf(service)}`);
   }
   if (port.protocol !== 'tls' || object.kind === 'TLSRoute' || object.kind === 'TCPRoute') return null;
   const reason = `port ${port.port} of Service ${namespace}/${name} speaks TLS, which weir does not begin itself yet`;
-  return broken(object, 'UNSUPPORTED', 'UnsupportedProtocol', reason, 'name a port that speaks plain HTTP');
+  return broken('UNSUPPORTED', 'UnsupportedProtocol', reason, 'name a port that speaks plain HTTP');
 }
 
 function resolveEntry(object: RouteObject, reference: BackendReference, view: LinkView): ResolvedBackend {
@@ -180,26 +180,23 @@ function resolveEntry(object: RouteObject, reference: BackendReference, view: Li
   const port = reference.port ?? 0;
   if (entry === undefined || host === undefined) {
     const reason = `there is no ${describe(reference)}`;
-    const problem = broken(object, 'REFERENCE_NOT_FOUND', 'BackendNotFound', reason, 'create a ServiceEntry');
+    const problem = broken('REFERENCE_NOT_FOUND', 'BackendNotFound', reason, 'create a ServiceEntry');
     return { namespace, name, port, problem };
   }
   const target = { namespace: entry.namespace, name: host, port };
   if (entry.resource.ports.some((each) => each.port === port)) return { ...target, problem: null };
   const reason = `ServiceEntry ${entry.namespace}/${entry.name} has no port ${port}`;
   const remedy = `write one of ${portsOf(entry.resource)}`;
-  return { ...target, problem: broken(object, 'REFERENCE_NOT_FOUND', 'BackendNotFound', reason, remedy) };
+  return { ...target, problem: broken('REFERENCE_NOT_FOUND', 'BackendNotFound', reason, remedy) };
 }
 
 function broken(
-  object: RouteObject,
   code: FindingCode,
   condition: BackendProblem['condition'],
   reason: string,
   remedy: string,
 ): BackendProblem {
-  const isHttp = object.kind === 'HTTPRoute' || object.kind === 'GRPCRoute';
-  const share = isHttp ? 'share of the requests is answered with 500' : 'share of the connections is reset';
-  return { code, field: '', condition, reason, remedy: `${remedy}; until then its ${share}` };
+  return { code, field: '', condition, reason, remedy };
 }
 
 /** The Service that a reference means: by its name, or by its host name in the cluster; null: no Service is meant. */

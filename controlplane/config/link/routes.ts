@@ -19,9 +19,10 @@ export const linkHttpRoute: Link<HttpRouteObject> = (object, view) => {
   const findings: Finding[] = [];
   const report = reporter(object, findings);
   const attached = attach(object, view, report);
-  const target = followBackends(object, view, report);
+  const target = followBackends(object, view, report, 'its share of the requests is answered with 500');
+  const mirrorTarget = followBackends(object, view, report, 'nothing is mirrored');
   const filter = (each: HttpFilter): HttpFilter =>
-    each.type === 'requestMirror' ? { ...each, ...followMirror(each.backend, target) } : each;
+    each.type === 'requestMirror' ? { ...each, ...followMirror(each.backend, mirrorTarget) } : each;
   const refused = (owner: HttpRouteRule | HttpRouteBackend, share: string): boolean => {
     const unsupported = object.unsupported.get(owner);
     if (unsupported === undefined) return false;
@@ -48,7 +49,7 @@ export const linkStreamRoute: Link<StreamRouteObject> = (object, view) => {
   const findings: Finding[] = [];
   const report = reporter(object, findings);
   const attached = attach(object, view, report);
-  const target = followBackends(object, view, report);
+  const target = followBackends(object, view, report, 'its share of the connections is reset');
   const rules = object.route.rules.map((rule) => {
     return { ...rule, backends: rule.backends.map((backend) => ({ ...backend, ...target(backend) })) };
   });
@@ -69,13 +70,19 @@ function attach(object: RouteObject, view: LinkView, report: Report): Pick<HttpR
 
 type Target = Pick<BackendTarget, 'namespace' | 'name' | 'port'> & { readonly valid: boolean };
 
-function followBackends(object: RouteObject, view: LinkView, report: Report): (backend: BackendTarget) => Target {
+/** `loss`: what a broken reference costs. */
+function followBackends(
+  object: RouteObject,
+  view: LinkView,
+  report: Report,
+  loss: string,
+): (backend: BackendTarget) => Target {
   return (backend) => {
     const reference = object.references.get(backend);
     // Every backend of a route comes from a reference: readers note it as they make the backend.
     if (reference === undefined) throw new Error(`a backend of ${object.kind} ${object.name} has no reference`);
     const { namespace, name, port, problem } = resolveBackend(object, reference, view);
-    if (problem !== null) report(reference.path, problem.code, problem.reason, problem.remedy);
+    if (problem !== null) report(reference.path, problem.code, problem.reason, `${problem.remedy}; until then ${loss}`);
     return { namespace, name, port, valid: problem === null };
   };
 }

@@ -173,6 +173,8 @@ function stateOf(resources: readonly MeshResource[]): MeshState {
   return state;
 }
 
+const CLIENT = { namespace: 'shop', labels: {} };
+
 function benchRoutes(rules: number): Row[] {
   const destination = stateOf([WEB, pod(1), routes(rules)]).resolve('10.96.0.1', 80);
   if (destination.kind !== 'service' || destination.target.routes === null) throw new Error('no routes to measure');
@@ -180,8 +182,11 @@ function benchRoutes(rules: number): Row[] {
   const views = Array.from({ length: rules }, (_, i) => view(`/api/v1/resource${i}${i % 2 === 0 ? '' : '/item'}`));
   const miss = view('/api/v1/none');
   return [
-    measure(`route match, ${rules} rules`, (i) => table.match(views[i % rules] as RequestView)?.ruleIndex ?? -1),
-    measure(`route miss, ${rules} rules`, () => table.match(miss)?.ruleIndex ?? -1),
+    measure(
+      `route match, ${rules} rules`,
+      (i) => table.match(views[i % rules] as RequestView, CLIENT)?.ruleIndex ?? -1,
+    ),
+    measure(`route miss, ${rules} rules`, () => table.match(miss, CLIENT)?.ruleIndex ?? -1),
   ];
 }
 
@@ -214,7 +219,7 @@ function benchRest(): Row[] {
   const destination = state.resolve('10.96.0.1', 80);
   if (destination.kind !== 'service') throw new Error('no Service to measure');
   const { endpoints } = destination.target.cluster;
-  const backends = destination.target.routes?.match(view('/api/v1/resource1/x'))?.backends;
+  const backends = destination.target.routes?.match(view('/api/v1/resource1/x'), CLIENT)?.backends;
   if (backends === undefined) throw new Error('no backends to measure');
   const inFlight = new Uint32Array(state.slotLimit);
   let seed = 1;

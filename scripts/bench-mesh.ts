@@ -1,6 +1,6 @@
 /**
  * Micro benchmark of mesh/: time per route match, authorization decision, endpoint pick and applied delta. Bounded to about
- * 3 s in all. Run: node --import tsx scripts/bench-mesh.ts [--json]
+ * 15 s in all. Run: node --import tsx scripts/bench-mesh.ts [--json]
  *
  * Each figure is the best of several short batches, in ns: on a shared machine the best batch is the one least disturbed.
  */
@@ -11,6 +11,7 @@ import type { HttpRoute } from '../mesh/route-model.ts';
 import { normalisePath } from '../mesh/path.ts';
 import type { RequestView } from '../mesh/request.ts';
 import { MeshState } from '../mesh/state.ts';
+import { authorizationRows } from './bench-authz.ts';
 
 const BATCH_MS = 20;
 const BATCHES = 6;
@@ -18,6 +19,8 @@ const BATCHES = 6;
 interface Row {
   readonly name: string;
   readonly nanoseconds: number;
+  /** To the smallest case of the same kind, where there are several. */
+  readonly ratio?: number;
 }
 
 /** `work(i)` is one operation; its result is summed so that it cannot be optimised away. */
@@ -247,6 +250,12 @@ const rows = [
   ...benchPolicies(10, 10),
   ...benchPolicies(10_000, 10),
   ...benchRest(),
+  ...authorizationRows((work) => measure('', work).nanoseconds),
 ];
 if (process.argv.includes('--json')) console.log(JSON.stringify(rows));
-else for (const { name, nanoseconds } of rows) console.log(`${nanoseconds.toFixed(1).padStart(12)} ns  ${name}`);
+else {
+  for (const { name, nanoseconds, ratio } of rows) {
+    const compared = ratio === undefined ? '' : ` (${ratio.toFixed(1)} ×)`;
+    console.log(`${nanoseconds.toFixed(1).padStart(12)} ns${compared.padEnd(12)}${name}`);
+  }
+}

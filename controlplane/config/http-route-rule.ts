@@ -19,11 +19,20 @@ export function readMatch(match: ObjectReader): HttpRouteMatch {
   const headers = readValueMatches(match, 'headers', (name) => name.toLowerCase());
   const queryParams = readValueMatches(match, 'queryParams', (name) => name);
   match.finish();
-  return { path, method, headers, queryParams };
+  return {
+    path,
+    method: method === null ? null : { type: 'exact', value: method },
+    headers,
+    queryParams,
+    scheme: null,
+    authority: null,
+    port: null,
+    client: null,
+  };
 }
 
 function readPath(reader: ObjectReader | null): PathMatch {
-  if (reader === null) return { type: 'prefix', value: '/' };
+  if (reader === null) return { type: 'prefix', value: '/', ignoreCase: false };
   const type = reader.choice('type', ['Exact', 'PathPrefix', 'RegularExpression']) ?? 'PathPrefix';
   const value = reader.text('value') ?? '/';
   reader.finish();
@@ -35,7 +44,7 @@ function readPath(reader: ObjectReader | null): PathMatch {
       'a path by RegularExpression is not supported by weir yet',
       remedy,
     );
-    return { type: 'prefix', value: '/' };
+    return { type: 'prefix', value: '/', ignoreCase: false };
   }
   const normal = normalisePath(value);
   if (!value.startsWith('/')) {
@@ -56,7 +65,7 @@ function readPath(reader: ObjectReader | null): PathMatch {
       `write ${normal.path}`,
     );
   }
-  return { type: type === 'Exact' ? 'exact' : 'prefix', value };
+  return { type: type === 'Exact' ? 'exact' : 'prefix', value, ignoreCase: false };
 }
 
 /** Of several entries for one name the first counts (Gateway API). */
@@ -68,7 +77,7 @@ function readValueMatches(match: ObjectReader, field: string, normalise: (name: 
     const value = reader.requiredText('value') ?? '';
     reader.finish();
     if (found.has(name)) duplicate(reader, name);
-    else found.set(name, { name, type: type === 'Exact' ? 'exact' : 'regex', value });
+    else found.set(name, { name, type: type === 'Exact' ? 'exact' : 'regex', value, invert: false });
   }
   return [...found.values()];
 }

@@ -31,10 +31,12 @@ export function readHttpRoute(object: ObjectReader, origin: ObjectOrigin): HttpR
     name,
     route: {
       kind: 'httpRoute',
+      source: 'HTTPRoute',
       namespace,
       name,
       createdMs,
       parents: parents.map((parent) => parent.parent),
+      clients: ['*'],
       rules: rules.map((rule) => rule.rule),
     },
     backends: rules.map((rule) => rule.references),
@@ -56,7 +58,17 @@ function readRule(rule: ObjectReader, namespace: string): Rule {
   for (const field of ['timeouts', 'retry', 'sessionPersistence']) rule.notEnforced(field);
   rule.finish();
   return {
-    rule: { name, matches, filters, backends: backends.map((backend) => backend.backend) },
+    rule: {
+      name,
+      matches,
+      filters,
+      backends: backends.map((backend) => backend.backend),
+      directResponse: null,
+      fault: null,
+      timeouts: { requestMs: null, backendRequestMs: null },
+      retry: null,
+      sessionPersistence: null,
+    },
     references: backends.map((backend) => backend.reference),
   };
 }

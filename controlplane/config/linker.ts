@@ -147,6 +147,8 @@ export class MeshLinker {
       workloadName: pod.workloadName,
       canonicalName: pod.canonicalName,
       canonicalRevision: pod.canonicalRevision,
+      namedPorts: pod.namedPorts,
+      locality: '',
       services,
     };
   }
@@ -213,7 +215,13 @@ export class MeshLinker {
               backends: rule.backends.map((backend, index) => link(backend, object.backends[at]?.[index])),
             })),
           }
-        : { ...object.route, backends: object.route.backends.map((backend, at) => link(backend, object.backends[at])) };
+        : {
+            ...object.route,
+            rules: object.route.rules.map((rule) => ({
+              ...rule,
+              backends: rule.backends.map((backend, at) => link(backend, object.backends[at])),
+            })),
+          };
     this.#setFindings(objectKey(object.kind, object.namespace, object.name), found);
     return linked;
   }
@@ -338,5 +346,8 @@ function linkService(service: ServiceObject): Service {
     hostname: `${service.name}.${service.namespace}.svc.cluster.local`,
     addresses: service.addresses,
     ports: service.ports.map(({ port, name, protocol }) => ({ port, name, protocol })),
+    internalTrafficPolicy: 'Cluster',
+    trafficDistribution: null,
+    externalName: null,
   };
 }

@@ -73,7 +73,7 @@ export function readBackendReference(reader: ObjectReader, namespace: string): B
   if (isService && !reader.has('port')) reader.missing('port', "add the Service's port");
   const weight = reader.integer('weight', 0, 1_000_000) ?? 1;
   return {
-    target: { namespace: backendNamespace, name, port: port ?? 0, weight },
+    target: { namespace: backendNamespace, name, port: port ?? 0, subset: null, weight },
     reference: { path: reader.path, foreignKind: isService ? null : `${group}/${kind}` },
   };
 }

@@ -33,13 +33,22 @@ export function readStreamRoute(
     name,
     createdMs,
     parents: found.map(({ parent }) => parent),
-    backends: backends.map(({ target }) => ({ ...target, valid: true })),
+    clients: ['*'],
+    rules: [
+      {
+        matches: hostnames.length === 0 ? [] : [{ hostnames, destinationBlocks: [], port: null, client: null }],
+        backends: backends.map(({ target }) => ({ ...target, valid: true })),
+      },
+    ],
   };
   return {
     kind,
     namespace,
     name,
-    route: kind === 'TLSRoute' ? { kind: 'tlsRoute', ...common, hostnames } : { kind: 'tcpRoute', ...common },
+    route:
+      kind === 'TLSRoute'
+        ? { kind: 'tlsRoute', source: 'TLSRoute', ...common }
+        : { kind: 'tcpRoute', source: 'TCPRoute', ...common },
     backends: backends.map(({ reference }) => reference),
     parentPaths: found.map(({ path }) => path),
     origin,

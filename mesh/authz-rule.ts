@@ -179,9 +179,9 @@ export class CompiledPolicy {
 
   constructor(policy: AuthorizationPolicy) {
     this.name = `${policy.namespace}/${policy.name}`;
-    this.action = policy.action;
+    this.action = policy.action === 'ALLOW' ? 'ALLOW' : 'DENY';
     this.source = policy;
-    this.rules = policy.rules.map((rule, index) => new CompiledRule(this.name, policy.action, rule, index));
+    this.rules = policy.rules.map((rule, index) => new CompiledRule(this.name, this.action, rule, index));
     this.namedPorts = policy.rules.flatMap((rule) => rule.to.flatMap((to) => [...to.ports, ...to.notPorts]));
   }
 }

@@ -74,7 +74,10 @@ export function parentsOf(route: AnyRoute): ReadonlySet<NamespacedName> {
 }
 
 function backendsOf(route: AnyRoute): ReadonlySet<NamespacedName> {
-  const backends = route.kind === 'httpRoute' ? route.rules.flatMap((rule) => rule.backends) : route.backends;
+  const backends =
+    route.kind === 'httpRoute'
+      ? route.rules.flatMap((rule) => rule.backends)
+      : route.rules.flatMap((rule) => rule.backends);
   return new Set(backends.map((backend) => `${backend.namespace}/${backend.name}`));
 }
 

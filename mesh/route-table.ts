@@ -10,7 +10,15 @@
 
 import type { Cluster } from './cluster.ts';
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts';
-import type { HeaderMatch, HttpRoute, HttpRouteBackend, HttpRouteMatch, HttpRouteRule } from './route-model.ts';
+import type {
+  HeaderMatch,
+  HeaderModifier,
+  HttpFilter,
+  HttpRoute,
+  HttpRouteBackend,
+  HttpRouteMatch,
+  HttpRouteRule,
+} from './route-model.ts';
 import { queryParameter, queryParameterEquals } from './query.ts';
 import type { RequestView } from './request.ts';
 import { compareRoutes } from './route-order.ts';
@@ -107,7 +115,7 @@ export class RouteTable {
     const matches = result.rule.matches.length === 0 ? [ANY_REQUEST] : result.rule.matches;
     matches.forEach((match, matchIndex) => {
       const candidate: Candidate = {
-        method: match.method,
+        method: match.method?.value ?? null,
         headers: compileMatches(match.headers.map((header) => ({ ...header, name: header.name.toLowerCase() }))),
         queryParams: compileMatches(match.queryParams),
         matchIndex,
@@ -123,7 +131,16 @@ export class RouteTable {
   }
 }
 
-const ANY_REQUEST: HttpRouteMatch = { path: null, method: null, headers: [], queryParams: [] };
+const ANY_REQUEST: HttpRouteMatch = {
+  path: null,
+  method: null,
+  headers: [],
+  queryParams: [],
+  scheme: null,
+  authority: null,
+  port: null,
+  client: null,
+};
 
 /** "Only the first entry with an equivalent name MUST be considered" (HTTPRouteMatch.headers, .queryParams). */
 function compileMatches(matches: readonly HeaderMatch[]): readonly NamedMatch[] {
@@ -132,7 +149,7 @@ function compileMatches(matches: readonly HeaderMatch[]): readonly NamedMatch[] 
     .map(({ name, type, value }) => ({
       name,
       exact: type === 'exact' ? value : null,
-      match: compileValueMatch(type, value),
+      match: compileValueMatch(type === 'regex' ? 'regex' : 'exact', value),
     }));
 }
 
@@ -142,7 +159,7 @@ function compileRule(route: HttpRoute, rule: HttpRouteRule, ruleIndex: number, c
   for (const backend of rule.backends) {
     if (backend.weight === 0) continue;
     totalWeight += backend.weight;
-    const filters = backend.filters.length === 0 ? rule.filters : [...rule.filters, ...backend.filters];
+    const filters = modifiersOf([...rule.filters, ...backend.filters]);
     entries.push({
       cluster: backend.valid ? clusterOf(backend.namespace, backend.name, backend.port) : null,
       weight: backend.weight,
@@ -156,10 +173,17 @@ function compileRule(route: HttpRoute, rule: HttpRouteRule, ruleIndex: number, c
     rule,
     ruleIndex,
     name: `${route.namespace}/${route.name}/${rule.name ?? ruleIndex}`,
-    requestEdits: compileHeaderEdits(rule.filters, 'requestHeaderModifier'),
-    responseEdits: compileHeaderEdits(rule.filters, 'responseHeaderModifier'),
+    requestEdits: compileHeaderEdits(modifiersOf(rule.filters), 'requestHeaderModifier'),
+    responseEdits: compileHeaderEdits(modifiersOf(rule.filters), 'responseHeaderModifier'),
     backends: { entries, totalWeight },
   };
+}
+
+function modifiersOf(filters: readonly HttpFilter[]): HeaderModifier[] {
+  return filters.filter(
+    (filter): filter is HeaderModifier =>
+      filter.type === 'requestHeaderModifier' || filter.type === 'responseHeaderModifier',
+  );
 }
 
 /** Order among candidates of the same path; every step of HTTPRouteMatch's precedence after the path. */

@@ -9,6 +9,11 @@ export const DEFAULT_SETTINGS: MeshSettings = {
   metrics: true,
   accessLog: true,
   bypass: false,
+  trustDomain: 'cluster.local',
+  trustDomainAliases: [],
+  rootNamespace: 'istio-system',
+  pathNormalization: 'BASE',
+  outboundTrafficPolicy: 'ALLOW_ANY',
 };
 
 /** `all` is somebody's explicit wish on this node and stands; `errors`, the default, yields to the mesh. */

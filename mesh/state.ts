@@ -73,6 +73,8 @@ export class MeshState {
   readonly #authorizations = new Map<string, AuthorizationEntry>();
   readonly #allSettings = new Map<NamespacedName, MeshSettings>();
   #settings: MeshSettings = DEFAULT_SETTINGS;
+  /** Kinds that decide nothing yet, by kind and key. */
+  readonly #others = new Map<string, MeshResource>();
 
   constructor(options: MeshStateOptions = {}) {
     this.#slots = new SlotTable(options.onSlotAssigned ?? (() => {}));
@@ -162,6 +164,8 @@ export class MeshState {
         return [...this.#policies.values()];
       case 'meshSettings':
         return [...this.#allSettings.values()];
+      default:
+        return [...this.#others.values()].filter((resource) => resource.kind === kind);
     }
   }
 
@@ -213,6 +217,8 @@ export class MeshState {
         return this.#upsertPolicy(resource);
       case 'meshSettings':
         return this.#upsertSettings(resource);
+      default:
+        return this.#upsertOther(resource);
     }
   }
 
@@ -232,6 +238,8 @@ export class MeshState {
         return this.#removePolicy(removal.key);
       case 'meshSettings':
         return this.#removeSettings(removal.key);
+      default:
+        return this.#others.delete(`${removal.kind} ${removal.key}`);
     }
   }
 
@@ -325,6 +333,13 @@ export class MeshState {
   #removeSettings(key: NamespacedName): boolean {
     if (!this.#allSettings.delete(key)) return false;
     this.#chooseSettings();
+    return true;
+  }
+
+  #upsertOther(resource: MeshResource): boolean {
+    const { kind, key } = keyOf(resource);
+    if (sameJson(this.#others.get(`${kind} ${key}`), resource)) return false;
+    this.#others.set(`${kind} ${key}`, resource);
     return true;
   }
 

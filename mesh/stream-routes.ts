@@ -42,8 +42,9 @@ export class StreamRoutes {
     this.needsServerName = tlsRoutes.length > 0;
     for (const route of [...tlsRoutes].sort(compareRoutes)) {
       const match = compile(route, clusterOf);
-      if (route.hostnames.length === 0) this.#anyName ??= match;
-      for (const hostname of route.hostnames) {
+      const hostnames = hostnamesOf(route);
+      if (hostnames.length === 0) this.#anyName ??= match;
+      for (const hostname of hostnames) {
         const table = hostname.startsWith('*') ? this.#suffixes : this.#exact;
         const key = hostname.startsWith('*') ? hostname.slice(1) : hostname;
         if (!table.has(key)) table.set(key, match);
@@ -72,7 +73,7 @@ export class StreamRoutes {
 }
 
 function compile(route: TlsRoute | TcpRoute, clusterOf: ClusterLookup): StreamMatch {
-  const entries = route.backends
+  const entries = (route.rules[0]?.backends ?? [])
     .filter((backend) => backend.weight > 0)
     .map((backend) => ({
       cluster: backend.valid ? clusterOf(backend.namespace, backend.name, backend.port) : null,
@@ -81,4 +82,8 @@ function compile(route: TlsRoute | TcpRoute, clusterOf: ClusterLookup): StreamMa
     }));
   const totalWeight = entries.reduce((sum, entry) => sum + entry.weight, 0);
   return { route, name: `${route.namespace}/${route.name}`, backends: { entries, totalWeight } };
+}
+
+function hostnamesOf(route: TlsRoute): readonly string[] {
+  return (route.rules[0]?.matches ?? []).flatMap((match) => match.hostnames);
 }

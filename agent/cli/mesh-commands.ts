@@ -1,7 +1,16 @@
 /** `weir pods`, `weir services`, `weir routes`, `weir policies`: the mesh as this node's agent holds it. */
 import type { Command } from 'commander';
 import type { Column } from '../../cli/output.ts';
-import type { HeaderMatch, HttpRouteMatch, HttpRouteRule, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
+import type {
+  HeaderMatch,
+  HttpRouteMatch,
+  HttpRouteRule,
+  PathMatch,
+  StreamBackend,
+  StreamRouteMatch,
+  StreamRouteRule,
+  StringMatch,
+} from '../../mesh/route-model.ts';
 import type { RouteStatus } from '../../mesh/route-status.ts';
 import type { PodDocument, PolicyDocument, RouteDocument, ServiceDocument } from '../admin/api.ts';
 import type { AgentAnswers } from './agent-client.ts';
@@ -61,32 +70,69 @@ const SERVICE_COLUMNS: readonly Column<ServiceDocument>[] = [
 /** `GET /api/* header(user-agent~.*Firefox.*)`: one match of a rule, as short as it can be told. */
 export function describeMatch(match: HttpRouteMatch): string {
   const parts: string[] = [];
-  if (match.method !== null) parts.push(match.method);
-  const { path } = match;
-  if (path !== null) parts.push(path.type === 'exact' ? path.value : `${path.value.replace(/\/$/, '')}/*`);
+  if (match.method !== null) parts.push(describeText(match.method));
+  if (match.path !== null) parts.push(describePath(match.path));
+  if (match.scheme !== null) parts.push(`scheme(${describeText(match.scheme)})`);
+  if (match.authority !== null) parts.push(`host(${describeText(match.authority)})`);
   for (const header of match.headers) parts.push(`header(${describeField(header)})`);
   for (const param of match.queryParams) parts.push(`query(${describeField(param)})`);
+  parts.push(...describeClient(match));
   return parts.join(' ') || 'any';
 }
 
-function describeField({ name, type, value }: HeaderMatch): string {
-  return type === 'exact' ? `${name}=${value}` : `${name}~${value}`;
+function describePath({ type, value, ignoreCase }: PathMatch): string {
+  const shown = {
+    exact: value,
+    prefix: `${value.replace(/\/$/, '')}/*`,
+    stringPrefix: `${value}*`,
+    regex: `~${value}`,
+  };
+  return ignoreCase ? `${shown[type]} (any case)` : shown[type];
+}
+
+function describeText({ type, value }: StringMatch): string {
+  return { exact: value, prefix: `${value}*`, regex: `~${value}` }[type];
+}
+
+function describeField({ name, type, value, invert }: HeaderMatch): string {
+  const shown = { exact: `${name}=${value}`, prefix: `${name}=${value}*`, regex: `${name}~${value}`, present: name };
+  return invert ? `not ${shown[type]}` : shown[type];
+}
+
+function describeClient({ port, client }: Pick<HttpRouteMatch, 'port' | 'client'>): string[] {
+  const labels = Object.entries(client?.labels ?? {}).map(([label, value]) => `${label}=${value}`);
+  const who = [client?.namespace ?? [], labels].flat();
+  return [port === null ? [] : `port(${port})`, who.length === 0 ? [] : `from(${who.join(',')})`].flat();
+}
+
+/** `*.a.example 10.0.0.0/8 port(443)`: one match of a rule for whole connections. */
+function describeStreamMatch(match: StreamRouteMatch): string {
+  const names = [shortList(match.hostnames, 2), shortList(match.destinationBlocks, 2)].filter((part) => part !== '');
+  return [...names, ...describeClient(match)].join(' ') || 'any';
 }
 
 /** `echo-v1:80 90%, echo-v2:80 10%`; a backend that does not resolve is marked. */
 export function describeBackends(
-  rule: HttpRouteRule | TlsRoute | TcpRoute,
+  rule: HttpRouteRule | StreamRouteRule,
   namespace: string,
   none = 'none (500)',
 ): string {
-  const total = rule.backends.reduce((sum, backend) => sum + backend.weight, 0);
-  const told = rule.backends.map((backend) => {
+  const backends: readonly StreamBackend[] = rule.backends;
+  const total = backends.reduce((sum, backend) => sum + backend.weight, 0);
+  const told = backends.map((backend) => {
     const name = backend.namespace === namespace ? backend.name : `${backend.name}.${backend.namespace}`;
-    const share =
-      rule.backends.length > 1 ? ` ${total === 0 ? 0 : Math.round((backend.weight * 1000) / total) / 10}%` : '';
-    return `${name}:${backend.port}${share}${backend.valid ? '' : ' (invalid)'}`;
+    const subset = backend.subset === null ? '' : `/${backend.subset.name}`;
+    const port = backend.port === 0 ? '' : `:${backend.port}`;
+    const share = backends.length > 1 ? ` ${total === 0 ? 0 : Math.round((backend.weight * 1000) / total) / 10}%` : '';
+    return `${name}${port}${subset}${share}${backend.valid ? '' : ' (invalid)'}`;
   });
   return told.join(', ') || none;
+}
+
+function describeAnswer(rule: HttpRouteRule, namespace: string): string {
+  if (rule.directResponse !== null) return `answers ${rule.directResponse.status}`;
+  const redirect = rule.filters.find((filter) => filter.type === 'requestRedirect');
+  return redirect === undefined ? describeBackends(rule, namespace) : `redirects (${redirect.statusCode})`;
 }
 
 interface RuleRow extends NodeRow {
@@ -105,21 +151,20 @@ export function ruleRows(route: RouteDocument & NodeRow): RuleRow[] {
   );
   const { node, namespace, name } = route;
   const common = { node, namespace, name, parents: shortList(parents, 1) };
-  switch (route.kind) {
-    case 'httpRoute':
-      return route.rules.map((rule) => ({
-        ...common,
-        kind: 'http',
-        match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeMatch).join(' | '),
-        backends: describeBackends(rule, namespace),
-      }));
-    case 'tlsRoute': {
-      const match = route.hostnames.length === 0 ? 'any' : shortList(route.hostnames, 2);
-      return [{ ...common, kind: 'tls', match, backends: describeBackends(route, namespace, 'none (reset)') }];
-    }
-    case 'tcpRoute':
-      return [{ ...common, kind: 'tcp', match: 'any', backends: describeBackends(route, namespace, 'none (reset)') }];
+  if (route.kind === 'httpRoute') {
+    return route.rules.map((rule) => ({
+      ...common,
+      kind: 'http',
+      match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeMatch).join(' | '),
+      backends: describeAnswer(rule, namespace),
+    }));
   }
+  return route.rules.map((rule) => ({
+    ...common,
+    kind: route.kind === 'tlsRoute' ? 'tls' : 'tcp',
+    match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeStreamMatch).join(' | '),
+    backends: describeBackends(rule, namespace, 'none (reset)'),
+  }));
 }
 
 const RULE_COLUMNS: readonly Column<RuleRow>[] = [

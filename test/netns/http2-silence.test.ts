@@ -14,7 +14,7 @@ import { client, MORE, ok, resetHandlers, response, start, state, status, until,
 const NO_ERROR = 0;
 const LATE = '10.96.0.63';
 /** Bounds of the worker under test, so that minutes and hours need not pass. */
-const SHORT = { halfCloseTimeoutMs: 300, idleTimeoutMs: 700, http2SettingsTimeoutMs: 300 };
+const SHORT = { halfCloseTimeoutMs: 300, idleTimeoutMs: 2_000, http2SettingsTimeoutMs: 300 };
 
 const endpoint = (): Http2Endpoint => state.endpoints[0] as Http2Endpoint;
 const bound = async (name: string): Promise<number> => (await state.lab.stats()).bounds[name] ?? 0;
@@ -110,7 +110,7 @@ describe('nobody waits for what is silent', () => {
     let ended = false;
     void reset.then(() => (ended = true));
     let next = 3;
-    for (; !ended && next < 203; next += 2) {
+    for (; !ended && next < 403; next += 2) {
       from.send(h2.headers(next, h2.block(request('GET'))));
       await pause(50);
     }

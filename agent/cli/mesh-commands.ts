@@ -11,13 +11,19 @@ import type {
   StreamRouteRule,
   StringMatch,
 } from '../../mesh/route-model.ts';
+import type { RouteStatus } from '../../mesh/route-status.ts';
 import type { PodDocument, PolicyDocument, RouteDocument, ServiceDocument } from '../admin/api.ts';
 import type { AgentAnswers } from './agent-client.ts';
 import { addCommonOptions, ask, type CommonOptions, describe, type NodeRow, printRows } from './command-options.ts';
+import { describeStatus, keyOfRoute, keyOfStatus, routeStatuses } from './route-status.ts';
 import { formatBytes, formatDuration, shedText, shortList, truncate } from './format.ts';
 
 interface NamespacedOptions extends CommonOptions {
   readonly namespace?: string;
+}
+
+interface RouteOptions extends NamespacedOptions {
+  readonly controllerSocket?: string;
 }
 
 /** The rows of all agents, each with its node first, of one namespace when asked. */
@@ -170,6 +176,35 @@ const RULE_COLUMNS: readonly Column<RuleRow>[] = [
   { header: 'backends', value: (row) => truncate(row.backends, 50) },
 ];
 
+/** RouteStatus as Kubernetes writes it. */
+function parentsOf(status: RouteStatus | undefined): Pick<RouteStatus, 'parents'> | null {
+  return status === undefined ? null : { parents: status.parents };
+}
+
+interface StatusRow extends RuleRow {
+  readonly status: string | null;
+}
+
+const STATUS_COLUMN: Column<StatusRow> = { header: 'status', value: (row) => truncate(row.status ?? '-', 40) };
+
+/** A route that no agent has. */
+function statusRow(status: RouteStatus): StatusRow {
+  const parents = status.parents.map(({ parentRef }) => {
+    const { namespace, name, port } = parentRef;
+    return `${name}.${namespace}${port === undefined ? '' : `:${port}`}`;
+  });
+  const { kind, namespace, name } = status;
+  const shown = {
+    node: '-',
+    namespace,
+    name,
+    kind: kind.replace(/Route$/, '').toLowerCase(),
+    match: '-',
+    backends: '-',
+  };
+  return { ...shown, parents: shortList(parents, 1), status: describeStatus(status) };
+}
+
 /** Whose traffic a policy judges. */
 export function describeScope(policy: PolicyDocument): string {
   const where = policy.meshWide ? 'mesh' : 'namespace';
@@ -197,10 +232,33 @@ async function services(options: NamespacedOptions): Promise<void> {
   await printRows(options, answers, withNode(answers, options.namespace), SERVICE_COLUMNS, 'no services');
 }
 
-async function routes(options: NamespacedOptions): Promise<void> {
+async function routes(options: RouteOptions): Promise<void> {
   const answers = await ask<readonly RouteDocument[]>(options, 'GET', '/routes');
-  const documents = withNode(answers, options.namespace);
-  await printRows(options, answers, documents.flatMap(ruleRows), RULE_COLUMNS, 'no routes', documents);
+  const statuses = await routeStatuses(options);
+  const held = withNode(answers, options.namespace);
+  // Refused ones, and those whose parents there are not: the controller knows of them and no agent does.
+  const names = new Set(held.map(keyOfRoute));
+  const others = [...(statuses?.values() ?? [])]
+    .filter(({ namespace }) => options.namespace === undefined || namespace === options.namespace)
+    .filter((status) => !names.has(keyOfStatus(status)));
+  const rows = [
+    ...held.flatMap((route) =>
+      ruleRows(route).map((row) => ({ ...row, status: describeStatus(statuses?.get(keyOfRoute(route))) })),
+    ),
+    ...others.map(statusRow),
+  ];
+  const documents = [
+    ...held.map((route) => ({ ...route, status: parentsOf(statuses?.get(keyOfRoute(route))) })),
+    ...others.map((status) => {
+      const { kind, namespace, name } = status;
+      return { node: null, source: kind, namespace, name, status: parentsOf(status) };
+    }),
+  ];
+  const columns: readonly Column<StatusRow>[] = [...RULE_COLUMNS, STATUS_COLUMN].slice(
+    0,
+    statuses === null ? -1 : undefined,
+  );
+  await printRows(options, answers, rows, columns, 'no routes', documents);
 }
 
 async function policies(options: NamespacedOptions): Promise<void> {
@@ -214,10 +272,10 @@ function register(
   description: string,
   examples: readonly string[],
   action: (options: NamespacedOptions) => Promise<void>,
-): void {
+): Command {
   const command = program.command(name).description(description);
   command.option('-n, --namespace <name>', 'only this namespace');
-  describe(addCommonOptions(command), examples).action(action);
+  return describe(addCommonOptions(command), examples).action(action);
 }
 
 export function registerMeshCommands(program: Command): void {
@@ -238,9 +296,12 @@ export function registerMeshCommands(program: Command): void {
   register(
     program,
     'routes',
-    'the routes the agent applies (HTTP, TLS, TCP), one line per rule',
-    ['weir routes', 'weir routes -o yaml'],
+    'the routes the agent applies (HTTP, gRPC, TLS, TCP), one line per rule, and what the controller says of them',
+    ['weir routes', 'weir routes -o yaml', "weir routes -o json | jq '.[].status.parents[].conditions'"],
     routes,
+  ).option(
+    '--controller-socket <path>',
+    "the controller's admin socket (default: WEIR_CONTROLLER_SOCKET, the sandbox's, or /run/weir/controller.sock)",
   );
   register(
     program,

@@ -92,7 +92,7 @@ class Worker {
       case 'meshDelta': {
         const result = context.mesh.apply(message.delta);
         if (result.ok) {
-          context.accessLog.askedForByMesh = context.mesh.settings.accessLog;
+          context.settingsChanged();
           this.#housekeeping?.meshChanged();
         }
         const error = result.ok ? null : `${result.resource.kind} ${result.resource.key}: ${result.error}`;

@@ -7,6 +7,7 @@ import { ResponseHead } from '../http1/response-head.ts';
 import { type Caps, DEFAULT_CAPS } from '../ipc/caps.ts';
 import type { LogLevel } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
+import type { PathNormalization } from '../../mesh/path.ts';
 import { MeshState } from '../../mesh/state.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { BoundCounters } from '../telemetry/bounds.ts';
@@ -64,6 +65,11 @@ export class WorkerContext implements UpstreamEnvironment {
   });
   readonly allPods = (): Iterable<Pod> => this.pods.all();
   idleUpstreams = 0;
+  /** Requests that an injected fault holds back now, and copies of requests that wait for their answer: bounded in limits.ts. */
+  delayedRequests = 0;
+  mirrorsInFlight = 0;
+  /** What the mesh makes of paths; the codecs are told by settingsChanged(). */
+  pathNormalization: PathNormalization = 'BASE';
   draining = false;
 
   constructor(parts: {
@@ -84,5 +90,13 @@ export class WorkerContext implements UpstreamEnvironment {
     this.usage = new WorkerUsage(parts.caps ?? DEFAULT_CAPS, parts.bounds);
     this.series = new SeriesTable(this.bounds);
     this.pods = new PodTable(this);
+  }
+
+  /** The mesh's settings may be others now: those that are looked at per request are kept where the request is. */
+  settingsChanged(): void {
+    const { settings } = this.mesh;
+    this.accessLog.askedForByMesh = settings.accessLog;
+    this.pathNormalization = settings.pathNormalization;
+    this.requestHead.target.normalization = settings.pathNormalization;
   }
 }

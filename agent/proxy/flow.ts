@@ -3,31 +3,30 @@
  * needs to be routed and authorised, resolved again whenever the mesh changed.
  */
 import { type SocketAddress, prepareAddress } from '../engine/address.ts';
-import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
 import { pickEndpoint, pickWeighted } from '../../mesh/balance.ts';
 import type { PortProtocol, Service, Workload } from '../../mesh/model.ts';
 import { type Endpoint, UNBALANCED_SLOT } from '../../mesh/cluster.ts';
 import type { CompiledPort, Destination } from '../../mesh/destination.ts';
+import type { RouteClient } from '../../mesh/route-table.ts';
 import type { DialPlan } from '../upstream/environment.ts';
 import type { PairSeries } from '../telemetry/series.ts';
 import type { WorkerContext } from './context.ts';
 import { inboundSeries, passthroughSeries, serviceSeries } from './metric-labels.ts';
-import { PeerFacts } from './peer-facts.ts';
+import { refusalByNetworkPolicy } from './network-policy.ts';
+import { PeerFacts, type PeerPolicy, type PeerVerdict } from './peer-facts.ts';
 import type { Pod } from './pod.ts';
 
 /**
  * The verdict for a captured pod that the mesh has never described (no snapshot, controller never reached): which policies
  * select it cannot be known, so nothing is let in.
  */
-const DENY_UNKNOWN: Verdict = {
+const DENY_UNKNOWN: PeerVerdict = {
   allowed: false,
   policy: null,
-  rule: -1,
   reason: 'RBAC_DENIED',
-  cause: 'no-allow-rule-matched',
   allowPolicies: ['(policy unknown: the mesh has not described this workload yet)'],
 };
-const POLICY_UNKNOWN: BoundAuthorization = {
+const POLICY_UNKNOWN: PeerPolicy = {
   settled: DENY_UNKNOWN,
   connection: () => DENY_UNKNOWN,
   request: () => DENY_UNKNOWN,
@@ -36,7 +35,7 @@ const POLICY_UNKNOWN: BoundAuthorization = {
 /** Where one request or connection goes: the facts of the chosen peer. */
 export type Choice =
   | { readonly ok: true; readonly peer: PeerFacts }
-  | { readonly ok: false; readonly reason: 'NO_HEALTHY_UPSTREAM' | 'NO_ROUTE' | 'NO_VALID_BACKEND' };
+  | { readonly ok: false; readonly reason: 'NO_HEALTHY_UPSTREAM' | 'NO_ROUTE' | 'NO_VALID_BACKEND' | 'NOT_IN_REGISTRY' };
 
 const NO_ROUTE: Choice = { ok: false, reason: 'NO_ROUTE' };
 const NO_VALID_BACKEND: Choice = { ok: false, reason: 'NO_VALID_BACKEND' };
@@ -116,6 +115,11 @@ export class Flow {
   get routed(): CompiledPort | null {
     const destination = this.destination;
     return this.direction === 'outbound' && destination.kind === 'service' ? destination.target : null;
+  }
+
+  /** As whom the pod asks routes. Hot. */
+  get routeClient(): RouteClient {
+    return this.pod.routeClient(this.context.mesh);
   }
 
   get service(): Service | null {
@@ -207,8 +211,11 @@ export class Flow {
     return facts;
   }
 
-  /** The destination's inbound policy for this source, or null when it is not enforced here or there is none. Hot. */
-  authorization(peer: PeerFacts): BoundAuthorization | null {
+  /**
+   * What is enforced here between this source and the peer: NetworkPolicy, then the destination's AuthorizationPolicy; null: nothing
+   * is. Hot.
+   */
+  authorization(peer: PeerFacts): PeerPolicy | null {
     if (
       peer.boundGeneration === this.context.mesh.generation &&
       peer.boundClientIp === this.client.ip &&
@@ -226,7 +233,7 @@ export class Flow {
   }
 
   /** The verdict for a plain TCP connection; null: nothing to enforce here. */
-  connectionVerdict(peer: PeerFacts): Verdict | null {
+  connectionVerdict(peer: PeerFacts): PeerVerdict | null {
     return this.authorization(peer)?.connection() ?? null;
   }
 
@@ -240,8 +247,10 @@ export class Flow {
     return peer.series;
   }
 
-  #bind(peer: PeerFacts): BoundAuthorization | null {
+  #bind(peer: PeerFacts): PeerPolicy | null {
     peer.boundByName = false;
+    const refusal = refusalByNetworkPolicy(this, peer);
+    if (refusal !== null) return refusal;
     if (peer.localPod === null) return null;
     if (peer.workload === null) return POLICY_UNKNOWN;
     const authorization = this.context.mesh.authorization(this.#current(peer.workload), peer.endpoint.port);

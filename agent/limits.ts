@@ -261,6 +261,13 @@ export const limits = {
   halfCloseTimeoutMs: 300_000,
 
   // --- telemetry
+  /** Requests of a worker, logged or refused, that `weir explain` can be asked about. Up to about 2 KiB each. */
+  recentRequestsMax: 1_024,
+  /** Header fields kept of each, and octets of a value. */
+  recentHeadersMax: 32,
+  recentHeaderBytesMax: 256,
+  /** Such requests in one answer of the admin API. */
+  recentRequestRowsMax: 200,
   /** Distinct label sets per worker; beyond it requests are counted in the `unknown` series. */
   metricSeriesMax: 8_192,
   /** Distinct status codes and response flags per pair of workloads; rarer ones are counted by class (`4xx`). Services use a dozen. */

@@ -112,7 +112,7 @@ class Worker {
         context.verifyTokens.delete(message.token);
         break;
       case 'query':
-        this.#channel.send(answer(context, message.id, message.what));
+        this.#channel.send(answer(context, message));
         break;
       case 'drain':
         this.#drain(context, message.deadlineMs, message.successor);
@@ -138,9 +138,13 @@ function cutAll(context: WorkerContext): void {
   }
 }
 
-function answer(context: WorkerContext, id: number, what: 'stats' | 'connections'): FromWorker {
+function answer(context: WorkerContext, query: Extract<ToWorker, { type: 'query' }>): FromWorker {
   const { reactor, self } = context;
-  if (what === 'connections') {
+  const { id } = query;
+  if (query.what === 'requests') {
+    return { type: 'requests', id, requests: context.recentRequests.list(query.request, limits.recentRequestRowsMax) };
+  }
+  if (query.what === 'connections') {
     const { rows, truncated } = context.connections.describe(reactor.nowMs, limits.connectionRowsMax);
     return { type: 'connections', id, connections: rows, truncated };
   }

@@ -22,6 +22,7 @@ import { HttpNeeded } from './http-needed.ts';
 import type { Pod } from './pod.ts';
 import { PodTable } from './pod-table.ts';
 import { PreparedAddresses } from './prepared-addresses.ts';
+import { RecentRequests } from './recent-requests.ts';
 import { KeptRequests } from './replay.ts';
 import type { VerifyTokens } from './verify-reply.ts';
 
@@ -59,6 +60,7 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly pods: PodTable;
   readonly translation: PinnedBuffer = allocatePinned(limits.scratchBytes);
   readonly frameBuffers = new FrameBuffers();
+  readonly recentRequests: RecentRequests;
   readonly headerLists = new HeaderListTable({
     headerListsKeptMax: limits.headerListsKeptMax,
     headerListKeptBytesMax: limits.headerListKeptBytesMax,
@@ -87,6 +89,7 @@ export class WorkerContext implements UpstreamEnvironment {
     this.bounds = parts.bounds;
     this.log = parts.log;
     this.random = parts.random;
+    this.recentRequests = new RecentRequests(parts.self.worker, Date.now());
     this.usage = new WorkerUsage(parts.caps ?? DEFAULT_CAPS, parts.bounds);
     this.series = new SeriesTable(this.bounds);
     this.pods = new PodTable(this);

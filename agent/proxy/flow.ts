@@ -12,7 +12,7 @@ import type { DialPlan } from '../upstream/environment.ts';
 import type { PairSeries } from '../telemetry/series.ts';
 import type { WorkerContext } from './context.ts';
 import { inboundSeries, passthroughSeries, serviceSeries } from './metric-labels.ts';
-import { refusalByNetworkPolicy } from './network-policy.ts';
+import { NETWORK_POLICY_DENIED, refusalByNetworkPolicy } from './network-policy.ts';
 import { PeerFacts, type PeerPolicy, type PeerVerdict } from './peer-facts.ts';
 import type { Pod } from './pod.ts';
 
@@ -230,6 +230,16 @@ export class Flow {
     peer.boundRemoteIp = this.remoteIp;
     peer.boundServerName = this.serverName;
     return peer.bound;
+  }
+
+  /**
+   * NetworkPolicy refuses the only peer there is: the connection is reset before anything is read. Where a Service has several, some
+   * may be allowed, and each request finds out.
+   */
+  get refusedAtOnce(): boolean {
+    if (this.direction === 'outbound' && this.destination.kind === 'service') return false;
+    const choice = this.chooseOnce();
+    return choice.ok && this.authorization(choice.peer)?.settled?.reason === NETWORK_POLICY_DENIED;
   }
 
   /** The verdict for a plain TCP connection; null: nothing to enforce here. */

@@ -136,7 +136,9 @@ export class HttpExchange implements Exchange, DeadlineOwner {
 
   /** False: it was answered, since there are too many. Hot. */
   #admit(head: RequestHead): boolean {
-    if (this.#context.accessLog.mode !== 'off') this.#log = captureRequest(head);
+    const { mode } = this.#context.accessLog;
+    if (mode !== 'off') this.#log = captureRequest(head);
+    if (mode === 'all' && this.#log !== null) this.#log.sample = headSample(head);
     const refusal = admitRequest(this.#flow.pod);
     if (refusal !== null) {
       this.#respond(503, refusal.reason, refusal.flags);
@@ -161,7 +163,7 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     if (this.#log !== null) {
       this.#log.route = outcome.routeName;
       this.#log.policy = outcome.policy;
-      if (outcome.status !== 0) this.#log.headers = headSample(head);
+      if (outcome.status !== 0) this.#log.sample ??= headSample(head);
     }
     return outcome;
   }

@@ -157,6 +157,8 @@ function answer(context: WorkerContext, query: Extract<ToWorker, { type: 'query'
     requests_in_flight: context.usage.requests.total,
     pending_connections: context.usage.pending.total,
     buffered_bytes: context.usage.buffered.total,
+    delayed_requests: context.delayedRequests,
+    mirrors_in_flight: context.mirrorsInFlight,
     splice_pipes: splicePipes.inUse,
     turns: reactor.counters.waits,
     events: reactor.counters.events,

@@ -187,7 +187,8 @@ export class RequestTarget {
   /** Slashes are merged, and there are two in a row. */
   #mayMerge(bytes: Uint8Array): boolean {
     if (this.normalization === 'NONE') return false;
-    for (let i = this.pathStart + 1; i < this.pathEnd; i++) if (bytes[i] === SLASH && bytes[i - 1] === SLASH) return true;
+    for (let i = this.pathStart + 1; i < this.pathEnd; i++)
+      if (bytes[i] === SLASH && bytes[i - 1] === SLASH) return true;
     return false;
   }
 

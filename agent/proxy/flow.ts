@@ -35,7 +35,10 @@ const POLICY_UNKNOWN: PeerPolicy = {
 /** Where one request or connection goes: the facts of the chosen peer. */
 export type Choice =
   | { readonly ok: true; readonly peer: PeerFacts }
-  | { readonly ok: false; readonly reason: 'NO_HEALTHY_UPSTREAM' | 'NO_ROUTE' | 'NO_VALID_BACKEND' | 'NOT_IN_REGISTRY' };
+  | {
+      readonly ok: false;
+      readonly reason: 'NO_HEALTHY_UPSTREAM' | 'NO_ROUTE' | 'NO_VALID_BACKEND' | 'NOT_IN_REGISTRY';
+    };
 
 const NO_ROUTE: Choice = { ok: false, reason: 'NO_ROUTE' };
 const NO_VALID_BACKEND: Choice = { ok: false, reason: 'NO_VALID_BACKEND' };

@@ -67,7 +67,9 @@ export class ForwardedView implements RequestView {
   #isEdited(name: string): boolean {
     const { remove, set, add } = this.#edits;
     if (isReserved(name)) return false;
-    return remove.includes(name) || set.some((field) => field.name === name) || add.some((field) => field.name === name);
+    return (
+      remove.includes(name) || set.some((field) => field.name === name) || add.some((field) => field.name === name)
+    );
   }
 }
 

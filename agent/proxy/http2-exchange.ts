@@ -564,7 +564,8 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwn
     const facts = this.#facts;
     if (peer === null || facts === null) return;
     const authorization = this.#client.flow.authorization(peer);
-    const verdict = authorization === null ? null : (authorization.settled ?? authorization.request(this.#asForwarded(facts)));
+    const verdict =
+      authorization === null ? null : (authorization.settled ?? authorization.request(this.#asForwarded(facts)));
     if (verdict === null || verdict.allowed) return;
     if (this.#log !== null) this.#log.policy = verdict.policy;
     this.#client.context.bounds.event('connection_cut_by_policy');

@@ -31,7 +31,8 @@ function deniedOutbound(flow: Flow, { endpoint, localPod }: PeerFacts): NetworkV
   const { mesh } = flow.context;
   const source = flow.pod.workload(mesh);
   const { address, port } = endpoint;
-  const destination = endpoint.workload === null ? null : (mesh.workloadByUid(endpoint.workload.uid) ?? endpoint.workload);
+  const destination =
+    endpoint.workload === null ? null : (mesh.workloadByUid(endpoint.workload.uid) ?? endpoint.workload);
   if (source !== null) {
     const policy = mesh.networkPolicy(source);
     if (!policy.egressIsEmpty) {

@@ -99,7 +99,9 @@ export function routeRequest(flow: Flow, head: RequestView, stage: Stage): Route
   if (verdict.allowed) return outcome;
   // What the log names: the policy that denied, or the ALLOW policies none of whose rules matched.
   outcome.policy = verdict.policy ?? verdict.allowPolicies.join(',');
-  return verdict.reason === NETWORK_POLICY_DENIED ? refuse(503, NETWORK_POLICY_DENIED, 'UF') : refuse(403, verdict.reason, '-');
+  return verdict.reason === NETWORK_POLICY_DENIED
+    ? refuse(503, NETWORK_POLICY_DENIED, 'UF')
+    : refuse(403, verdict.reason, '-');
 }
 
 type Routed = NonNullable<Flow['routed']>;

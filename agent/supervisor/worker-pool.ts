@@ -310,7 +310,11 @@ export class WorkerPool {
     }
   }
 
-  #query(slot: Slot, what: 'stats' | 'connections' | 'requests', request: string | null = null): Promise<FromWorker | null> {
+  #query(
+    slot: Slot,
+    what: 'stats' | 'connections' | 'requests',
+    request: string | null = null,
+  ): Promise<FromWorker | null> {
     const worker = slot.process;
     const asked = slot.state === 'serving' || slot.state === 'syncing' || slot.state === 'draining';
     if (worker === null || !asked) return Promise.resolve(null);

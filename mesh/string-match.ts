@@ -48,6 +48,11 @@ export class StringSet {
     return values.length === 0 ? null : new StringSet(values, true);
   }
 
+  /** `*` is among the values. */
+  get wantsPresence(): boolean {
+    return this.#presence;
+  }
+
   /** Case-sensitive; callers that compare hosts pass lower case on both sides. No allocation. */
   matches(value: string): boolean {
     if (value === '') return false;
@@ -66,6 +71,43 @@ export class StringSet {
     for (let i = 0; i < globs.length; i++) if (globMatches(globs[i] as readonly string[], value)) return true;
     return false;
   }
+}
+
+/** Some text of a list matches. No allocation. */
+export function matchesAny(set: StringSet, texts: readonly string[]): boolean {
+  for (let i = 0; i < texts.length; i++) if (set.matches(texts[i] as string)) return true;
+  return false;
+}
+
+const encoder = new TextEncoder();
+
+/** A policy's value as it occurs in a request: its UTF-8 octets, one character each (see RequestView). */
+export function octetText(value: string): string {
+  if (isAscii(value)) return value;
+  return String.fromCharCode(...encoder.encode(value));
+}
+
+/**
+ * True unless octets (one character each) are no UTF-8: what a workload makes of those is its own affair, so nobody can say
+ * what they are not. `escapes`: octets written as %XX are looked at too.
+ */
+export function isDecodable(octets: string, escapes: boolean): boolean {
+  if (isAscii(octets) && !(escapes && /%[89A-Fa-f]/.test(octets))) return true;
+  const raw = escapes
+    ? octets.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    : octets;
+  const bytes = Uint8Array.from(raw, (character) => character.charCodeAt(0));
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
+  return true;
 }
 
 /** `pieces` are the texts between the stars: the first anchors the start, the last the end, the rest in order. Linear. */

@@ -2,8 +2,10 @@
  * Which agents a diagnostics command talks to when it is not told: those of the sandbox it runs in or beside, else the
  * node's own agent.
  */
-import { runningSandboxes } from '../sandbox/registry.ts';
+import { type FoundSandbox, runningSandboxes } from '../sandbox/registry.ts';
 
+/** Where `weir controller` listens by default. */
+const CONTROLLER_SOCKET = '/run/weir/controller.sock';
 /** Where `weir agent` listens by default on a real node. */
 const NODE_AGENT_SOCKET = '/run/weir/agent.sock';
 
@@ -14,6 +16,25 @@ const NODE_AGENT_SOCKET = '/run/weir/agent.sock';
 export function defaultAgentSockets(env: NodeJS.ProcessEnv = process.env): string[] {
   const given = (env['WEIR_SOCKET'] ?? '').split(',').filter((path) => path !== '');
   if (given.length > 0) return given;
+  const sandbox = chosenSandbox(env);
+  if (sandbox === null) return [NODE_AGENT_SOCKET];
+  return sandbox.record.nodes.map((node) => sandbox.paths.agentSocket(node));
+}
+
+/**
+ * Path of the controller's admin socket: WEIR_CONTROLLER_SOCKET; else that of the sandbox whose agents defaultAgentSockets names;
+ * else where a controller listens by default. null: agents are named by WEIR_SOCKET and it does not say which controller is theirs.
+ * Throws like defaultAgentSockets.
+ */
+export function defaultControllerSocket(env: NodeJS.ProcessEnv = process.env): string | null {
+  const given = env['WEIR_CONTROLLER_SOCKET'] ?? '';
+  if (given !== '') return given;
+  if ((env['WEIR_SOCKET'] ?? '') !== '') return null;
+  return chosenSandbox(env)?.paths.controllerSocket ?? CONTROLLER_SOCKET;
+}
+
+/** The sandbox named by WEIR_SANDBOX, or the only one running; null: none runs. */
+function chosenSandbox(env: NodeJS.ProcessEnv): FoundSandbox | null {
   const running = runningSandboxes();
   const wanted = env['WEIR_SANDBOX'] ?? '';
   const candidates = wanted === '' ? running : running.filter((sandbox) => sandbox.record.name === wanted);
@@ -22,9 +43,6 @@ export function defaultAgentSockets(env: NodeJS.ProcessEnv = process.env): strin
     throw new Error(`several sandboxes run (${names}); name one: WEIR_SANDBOX=NAME, or give --socket`);
   }
   const only = candidates[0];
-  if (only === undefined) {
-    if (wanted !== '') throw new Error(`no sandbox named ${wanted} is running (WEIR_SANDBOX)`);
-    return [NODE_AGENT_SOCKET];
-  }
-  return only.record.nodes.map((node) => only.paths.agentSocket(node));
+  if (only === undefined && wanted !== '') throw new Error(`no sandbox named ${wanted} is running (WEIR_SANDBOX)`);
+  return only ?? null;
 }

@@ -1,10 +1,11 @@
 /** The controller as one object: sources → objects → mesh → agents. main.ts gives it a process. */
 import { readFileSync } from 'node:fs';
-import type { MeshResource, ResourceKey } from '../mesh/model.ts';
+import type { MeshResource } from '../mesh/model.ts';
+import type { RouteStatus } from '../mesh/route-status.ts';
 import { keyFromWireName } from '../mesh/wire/resource.ts';
+import { heldKeys } from './config/link/registry.ts';
 import { MeshLinker } from './config/linker.ts';
 import { type FileChange, ObjectStore } from './config/object-store.ts';
-import type { ObjectKey } from './config/objects.ts';
 import { compareFindings, type Finding, formatFinding } from './finding.ts';
 import { limits } from './limits.ts';
 import type { Logger } from './log.ts';
@@ -15,6 +16,7 @@ import { type TlsFiles, XdsServer } from './push/xds-server.ts';
 import { FileSource } from './sources/file-source.ts';
 import { type AdminBackend, type ControllerStatus, startAdminServer } from './status/admin-server.ts';
 import { AgentRegistry } from './status/agent-registry.ts';
+import { routeStatuses } from './status/route-status.ts';
 import { claimSocketPath, restrictSocket } from './status/socket-path.ts';
 
 /** A controller that runs in this process. */
@@ -45,6 +47,7 @@ export async function startController(options: ControllerOptions, log: Logger): 
   };
   const wait = (version: number, timeoutMs: number) => registry.wait(version, timeoutMs);
   const objects = (): readonly MeshResource[] => mesh.resources();
+  const routes = (): readonly RouteStatus[] => mesh.routes();
   let admin: { close(): Promise<void> } | null = null;
   let closing: Promise<void> | null = null;
   const close = (): Promise<void> => {
@@ -60,7 +63,7 @@ export async function startController(options: ControllerOptions, log: Logger): 
     await source.start();
     const addresses: string[] = [];
     for (const address of options.listen) addresses.push(await listen(server, address, tls, log));
-    admin = await startAdminServer(options.adminSocket, { status, objects, sync, wait }, log);
+    admin = await startAdminServer(options.adminSocket, { status, objects, routes, sync, wait }, log);
     const { adminSocket, trustDomain } = options;
     log.info({ addresses, adminSocket, trustDomain, version: cache.version }, 'controller is ready');
     return { addresses, status, sync, wait, close };
@@ -112,20 +115,21 @@ function describeRejected(rejected: Rejected): string {
 /** Files in, cache out, with everything that is wrong on the way. */
 class MeshPipeline {
   readonly #store: ObjectStore;
-  readonly #linker = new MeshLinker();
+  readonly #linker: MeshLinker;
   readonly #cache: ResourceCache;
   readonly #log: Logger;
   #reported: ReadonlySet<string> = new Set();
 
   constructor(rootNamespace: string, cache: ResourceCache, log: Logger) {
     this.#store = new ObjectStore({ rootNamespace });
+    this.#linker = new MeshLinker(rootNamespace);
     this.#cache = cache;
     this.#log = log;
   }
 
   apply(changes: readonly FileChange[]): void {
     const link = this.#linker.update(this.#store.apply(changes));
-    const hold = holdOn(this.#store.unresolved().flatMap(heldKey), this.#store.hasUnreadFiles);
+    const hold = holdOn(this.#store.unresolved().flatMap(heldKeys), this.#store.hasUnreadFiles);
     for (const key of this.#cache.publish(link, hold)) this.#log.error({ ...key }, 'resource is too large to be sent');
     this.#logFindings();
   }
@@ -136,6 +140,10 @@ class MeshPipeline {
 
   resources(): MeshResource[] {
     return this.#cache.all().map((cached) => cached.resource);
+  }
+
+  routes(): RouteStatus[] {
+    return routeStatuses(this.#store.accepted.values(), this.#store.refusedObjects(), this.#linker.view);
   }
 
   status(registry: AgentRegistry): ControllerStatus {
@@ -164,15 +172,4 @@ class MeshPipeline {
     }
     this.#reported = now;
   }
-}
-
-/** Objects without a valid version whose resources agents may keep. Pods are not among them: their address may be another's. */
-function heldKey(key: ObjectKey): ResourceKey[] {
-  const [kind = '', name = ''] = key.split(' ');
-  if (kind === 'Service') return [{ kind: 'service', key: name }];
-  if (kind === 'HTTPRoute') return [{ kind: 'httpRoute', key: name }];
-  if (kind === 'ConfigMap') return [{ kind: 'meshSettings', key: name }];
-  if (kind === 'TLSRoute') return [{ kind: 'tlsRoute', key: name }];
-  if (kind === 'TCPRoute') return [{ kind: 'tcpRoute', key: name }];
-  return kind === 'AuthorizationPolicy' ? [{ kind: 'authorizationPolicy', key: name }] : [];
 }

@@ -42,7 +42,11 @@ export type FindingCode =
   | 'DUPLICATE_OBJECT'
   | 'DUPLICATE_UID'
   | 'REFERENCE_NOT_FOUND'
-  | 'REFERENCE_NOT_PERMITTED';
+  | 'REFERENCE_NOT_PERMITTED'
+  | 'NOT_ENFORCED'
+  | 'HOST_OF_ANOTHER_NAMESPACE'
+  | 'CONFLICT'
+  | 'DEPRECATED';
 
 /** `spec.rules[0].to` from its parts; keys that are no plain words are quoted: `metadata.labels["a/b"]`. */
 export function formatFieldPath(path: FieldPath): string {

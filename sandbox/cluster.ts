@@ -292,8 +292,13 @@ export class Cluster {
   }
 
   #named(service: ServiceEntry): NamedService {
-    const { namespace, name, clusterIps } = service;
+    const { namespace, name, clusterIps, externalName } = service;
     if (clusterIps.length > 0) return { namespace, name, addresses: clusterIps };
+    // A name of this cluster is all an ExternalName can lead to here: the machine's own DNS answers for the rest, not for pods.
+    const other = this.state.services.find(
+      (each) => externalName === `${each.name}.${each.namespace}.svc.cluster.local`,
+    );
+    if (other !== undefined) return { namespace, name, addresses: other.clusterIps };
     return { namespace, name, addresses: this.membersOf(service).flatMap((pod) => pod.addresses) };
   }
 

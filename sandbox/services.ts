@@ -23,6 +23,8 @@ export interface ServiceEntry {
   readonly selector: Readonly<Record<string, string>> | null;
   readonly publishNotReady: boolean;
   readonly ports: readonly ServicePortSpec[];
+  /** What a Service of the type ExternalName is another name for; null: it is of another type. */
+  readonly externalName: string | null;
   /** The object with its addresses filled in, as the API server would show it. */
   readonly object: Fields;
   readonly source: SourceObject;
@@ -93,6 +95,7 @@ interface Draft {
   readonly selector: Readonly<Record<string, string>> | null;
   readonly publishNotReady: boolean;
   readonly ports: readonly ServicePortSpec[];
+  readonly externalName: string | null;
 }
 
 function readService(source: SourceObject, problems: Problem[]): Draft {
@@ -101,15 +104,14 @@ function readService(source: SourceObject, problems: Problem[]): Draft {
   if (spec === null) {
     root.refuse('spec', 'missing', 'write spec with ports and selector');
     const empty = { type: 'ClusterIP', headless: true, fixed: [], families: [], selector: null };
-    return { ...empty, source, publishNotReady: false, ports: [] };
+    return { ...empty, source, publishNotReady: false, ports: [], externalName: null };
   }
   const type = spec.string('type') ?? 'ClusterIP';
-  if (type === 'ExternalName')
-    spec.refuse('type', 'ExternalName is not supported by the sandbox', 'remove this Service');
   const listed = spec.strings('clusterIPs') ?? [];
   const single = spec.string('clusterIP') ?? '';
   const wanted = listed.length > 0 ? listed : single === '' ? [] : [single];
-  const headless = wanted.includes('None');
+  // A Service of the type ExternalName is a name for another name: it has no addresses and no pods.
+  const headless = wanted.includes('None') || type === 'ExternalName';
   const fixed = headless ? [] : wanted.flatMap((text) => readClusterIp(spec, text));
   const selector = spec.has('selector') ? spec.map('selector') : null;
   return {
@@ -118,9 +120,10 @@ function readService(source: SourceObject, problems: Problem[]): Draft {
     headless,
     fixed,
     families: listed.length > 0 ? fixed.map(familyOf) : readFamilies(spec, fixed),
-    selector: selector !== null && Object.keys(selector).length > 0 ? selector : null,
+    selector: selector !== null && type !== 'ExternalName' && Object.keys(selector).length > 0 ? selector : null,
     publishNotReady: spec.boolean('publishNotReadyAddresses'),
     ports: spec.children('ports').map(readPort),
+    externalName: type === 'ExternalName' ? spec.requiredString('externalName', 'write the other name') : null,
   };
 }
 
@@ -158,14 +161,13 @@ function toEntry(draft: Draft, clusterIps: readonly string[]): ServiceEntry {
   const { source } = draft;
   const spec = isFields(source.fields['spec']) ? source.fields['spec'] : {};
   const metadata = isFields(source.fields['metadata']) ? source.fields['metadata'] : {};
-  const filled = {
-    ...spec,
-    type: draft.type,
+  const given = {
     clusterIP: draft.headless ? 'None' : clusterIps[0],
     clusterIPs: draft.headless ? ['None'] : clusterIps,
     ipFamilies: draft.families,
     ipFamilyPolicy: draft.families.length > 1 ? 'RequireDualStack' : 'SingleStack',
   };
+  const filled = { ...spec, type: draft.type, ...(draft.type === 'ExternalName' ? {} : given) };
   return {
     namespace: source.namespace ?? 'default',
     name: source.name,
@@ -174,6 +176,7 @@ function toEntry(draft: Draft, clusterIps: readonly string[]): ServiceEntry {
     selector: draft.selector,
     publishNotReady: draft.publishNotReady,
     ports: draft.ports,
+    externalName: draft.externalName,
     object: { ...source.fields, metadata: { ...metadata, namespace: source.namespace ?? 'default' }, spec: filled },
     source,
   };

@@ -47,6 +47,9 @@ const WEB: Service = {
   hostname: 'web.shop.svc.cluster.local',
   addresses: ['10.96.0.1'],
   ports: [{ port: 80, name: 'http', protocol: 'http' }],
+  internalTrafficPolicy: 'Cluster',
+  trafficDistribution: null,
+  externalName: null,
 };
 
 function pod(i: number): Workload {
@@ -65,6 +68,8 @@ function pod(i: number): Workload {
     workloadName: 'web',
     canonicalName: 'web',
     canonicalRevision: 'latest',
+    namedPorts: {},
+    locality: '',
     services: { 'shop/web': [{ servicePort: 80, targetPort: 8080 }] },
   };
 }
@@ -73,25 +78,40 @@ function pod(i: number): Workload {
 function routes(rules: number): HttpRoute {
   return {
     kind: 'httpRoute',
+    source: 'HTTPRoute',
     namespace: 'shop',
     name: 'web',
     createdMs: 0,
     parents: [{ namespace: 'shop', name: 'web', port: null }],
+    clients: ['*'],
     rules: Array.from({ length: rules }, (_, i) => ({
       name: null,
       matches: [
         {
-          path: { type: i % 2 === 0 ? ('exact' as const) : ('prefix' as const), value: `/api/v1/resource${i}` },
+          path: {
+            type: i % 2 === 0 ? ('exact' as const) : ('prefix' as const),
+            value: `/api/v1/resource${i}`,
+            ignoreCase: false,
+          },
           method: null,
-          headers: i % 4 === 0 ? [{ name: 'user-agent', type: 'exact' as const, value: 'bench' }] : [],
+          headers: i % 4 === 0 ? [{ name: 'user-agent', type: 'exact' as const, value: 'bench', invert: false }] : [],
           queryParams: [],
+          scheme: null,
+          authority: null,
+          port: null,
+          client: null,
         },
       ],
       filters: [],
       backends: [
-        { namespace: 'shop', name: 'web', port: 80, weight: 90, filters: [], valid: true },
-        { namespace: 'shop', name: 'web', port: 80, weight: 10, filters: [], valid: true },
+        { namespace: 'shop', name: 'web', port: 80, subset: null, weight: 90, filters: [], valid: true },
+        { namespace: 'shop', name: 'web', port: 80, subset: null, weight: 10, filters: [], valid: true },
       ],
+      directResponse: null,
+      fault: null,
+      timeouts: { requestMs: null, backendRequestMs: null },
+      retry: null,
+      sessionPersistence: null,
     })),
   };
 }
@@ -103,6 +123,7 @@ function policies(total: number, selecting: number, rulesEach: number): Authoriz
     namespace: i >= selecting && i % 2 === 0 ? `ns-${i}` : 'shop',
     name: `p-${i}`,
     action: i % 5 === 0 ? ('DENY' as const) : ('ALLOW' as const),
+    dryRun: false,
     meshWide: false,
     selector: { app: i < selecting ? 'web' : `other-${i}` },
     targetServices: [],
@@ -111,6 +132,8 @@ function policies(total: number, selecting: number, rulesEach: number): Authoriz
         {
           principals: [],
           notPrincipals: [],
+          requestPrincipals: [],
+          notRequestPrincipals: [],
           namespaces: [r === rulesEach - 1 ? 'shop' : `client-${r}`],
           notNamespaces: [],
           serviceAccounts: [],

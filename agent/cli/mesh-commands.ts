@@ -1,14 +1,29 @@
 /** `weir pods`, `weir services`, `weir routes`, `weir policies`: the mesh as this node's agent holds it. */
 import type { Command } from 'commander';
 import type { Column } from '../../cli/output.ts';
-import type { HeaderMatch, HttpRouteMatch, HttpRouteRule, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
+import type {
+  HeaderMatch,
+  HttpRouteMatch,
+  HttpRouteRule,
+  PathMatch,
+  StreamBackend,
+  StreamRouteMatch,
+  StreamRouteRule,
+  StringMatch,
+} from '../../mesh/route-model.ts';
+import type { RouteStatus } from '../../mesh/route-status.ts';
 import type { PodDocument, PolicyDocument, RouteDocument, ServiceDocument } from '../admin/api.ts';
 import type { AgentAnswers } from './agent-client.ts';
 import { addCommonOptions, ask, type CommonOptions, describe, type NodeRow, printRows } from './command-options.ts';
+import { describeStatus, keyOfRoute, keyOfStatus, routeStatuses } from './route-status.ts';
 import { formatBytes, formatDuration, shedText, shortList, truncate } from './format.ts';
 
 interface NamespacedOptions extends CommonOptions {
   readonly namespace?: string;
+}
+
+interface RouteOptions extends NamespacedOptions {
+  readonly controllerSocket?: string;
 }
 
 /** The rows of all agents, each with its node first, of one namespace when asked. */
@@ -55,32 +70,69 @@ const SERVICE_COLUMNS: readonly Column<ServiceDocument>[] = [
 /** `GET /api/* header(user-agent~.*Firefox.*)`: one match of a rule, as short as it can be told. */
 export function describeMatch(match: HttpRouteMatch): string {
   const parts: string[] = [];
-  if (match.method !== null) parts.push(match.method);
-  const { path } = match;
-  if (path !== null) parts.push(path.type === 'exact' ? path.value : `${path.value.replace(/\/$/, '')}/*`);
+  if (match.method !== null) parts.push(describeText(match.method));
+  if (match.path !== null) parts.push(describePath(match.path));
+  if (match.scheme !== null) parts.push(`scheme(${describeText(match.scheme)})`);
+  if (match.authority !== null) parts.push(`host(${describeText(match.authority)})`);
   for (const header of match.headers) parts.push(`header(${describeField(header)})`);
   for (const param of match.queryParams) parts.push(`query(${describeField(param)})`);
+  parts.push(...describeClient(match));
   return parts.join(' ') || 'any';
 }
 
-function describeField({ name, type, value }: HeaderMatch): string {
-  return type === 'exact' ? `${name}=${value}` : `${name}~${value}`;
+function describePath({ type, value, ignoreCase }: PathMatch): string {
+  const shown = {
+    exact: value,
+    prefix: `${value.replace(/\/$/, '')}/*`,
+    stringPrefix: `${value}*`,
+    regex: `~${value}`,
+  };
+  return ignoreCase ? `${shown[type]} (any case)` : shown[type];
+}
+
+function describeText({ type, value }: StringMatch): string {
+  return { exact: value, prefix: `${value}*`, regex: `~${value}` }[type];
+}
+
+function describeField({ name, type, value, invert }: HeaderMatch): string {
+  const shown = { exact: `${name}=${value}`, prefix: `${name}=${value}*`, regex: `${name}~${value}`, present: name };
+  return invert ? `not ${shown[type]}` : shown[type];
+}
+
+function describeClient({ port, client }: Pick<HttpRouteMatch, 'port' | 'client'>): string[] {
+  const labels = Object.entries(client?.labels ?? {}).map(([label, value]) => `${label}=${value}`);
+  const who = [client?.namespace ?? [], labels].flat();
+  return [port === null ? [] : `port(${port})`, who.length === 0 ? [] : `from(${who.join(',')})`].flat();
+}
+
+/** `*.a.example 10.0.0.0/8 port(443)`: one match of a rule for whole connections. */
+function describeStreamMatch(match: StreamRouteMatch): string {
+  const names = [shortList(match.hostnames, 2), shortList(match.destinationBlocks, 2)].filter((part) => part !== '');
+  return [...names, ...describeClient(match)].join(' ') || 'any';
 }
 
 /** `echo-v1:80 90%, echo-v2:80 10%`; a backend that does not resolve is marked. */
 export function describeBackends(
-  rule: HttpRouteRule | TlsRoute | TcpRoute,
+  rule: HttpRouteRule | StreamRouteRule,
   namespace: string,
   none = 'none (500)',
 ): string {
-  const total = rule.backends.reduce((sum, backend) => sum + backend.weight, 0);
-  const told = rule.backends.map((backend) => {
+  const backends: readonly StreamBackend[] = rule.backends;
+  const total = backends.reduce((sum, backend) => sum + backend.weight, 0);
+  const told = backends.map((backend) => {
     const name = backend.namespace === namespace ? backend.name : `${backend.name}.${backend.namespace}`;
-    const share =
-      rule.backends.length > 1 ? ` ${total === 0 ? 0 : Math.round((backend.weight * 1000) / total) / 10}%` : '';
-    return `${name}:${backend.port}${share}${backend.valid ? '' : ' (invalid)'}`;
+    const subset = backend.subset === null ? '' : `/${backend.subset.name}`;
+    const port = backend.port === 0 ? '' : `:${backend.port}`;
+    const share = backends.length > 1 ? ` ${total === 0 ? 0 : Math.round((backend.weight * 1000) / total) / 10}%` : '';
+    return `${name}${port}${subset}${share}${backend.valid ? '' : ' (invalid)'}`;
   });
   return told.join(', ') || none;
+}
+
+function describeAnswer(rule: HttpRouteRule, namespace: string): string {
+  if (rule.directResponse !== null) return `answers ${rule.directResponse.status}`;
+  const redirect = rule.filters.find((filter) => filter.type === 'requestRedirect');
+  return redirect === undefined ? describeBackends(rule, namespace) : `redirects (${redirect.statusCode})`;
 }
 
 interface RuleRow extends NodeRow {
@@ -99,21 +151,20 @@ export function ruleRows(route: RouteDocument & NodeRow): RuleRow[] {
   );
   const { node, namespace, name } = route;
   const common = { node, namespace, name, parents: shortList(parents, 1) };
-  switch (route.kind) {
-    case 'httpRoute':
-      return route.rules.map((rule) => ({
-        ...common,
-        kind: 'http',
-        match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeMatch).join(' | '),
-        backends: describeBackends(rule, namespace),
-      }));
-    case 'tlsRoute': {
-      const match = route.hostnames.length === 0 ? 'any' : shortList(route.hostnames, 2);
-      return [{ ...common, kind: 'tls', match, backends: describeBackends(route, namespace, 'none (reset)') }];
-    }
-    case 'tcpRoute':
-      return [{ ...common, kind: 'tcp', match: 'any', backends: describeBackends(route, namespace, 'none (reset)') }];
+  if (route.kind === 'httpRoute') {
+    return route.rules.map((rule) => ({
+      ...common,
+      kind: 'http',
+      match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeMatch).join(' | '),
+      backends: describeAnswer(rule, namespace),
+    }));
   }
+  return route.rules.map((rule) => ({
+    ...common,
+    kind: route.kind === 'tlsRoute' ? 'tls' : 'tcp',
+    match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeStreamMatch).join(' | '),
+    backends: describeBackends(rule, namespace, 'none (reset)'),
+  }));
 }
 
 const RULE_COLUMNS: readonly Column<RuleRow>[] = [
@@ -124,6 +175,35 @@ const RULE_COLUMNS: readonly Column<RuleRow>[] = [
   { header: 'match', value: (row) => truncate(row.match, 40) },
   { header: 'backends', value: (row) => truncate(row.backends, 50) },
 ];
+
+/** RouteStatus as Kubernetes writes it. */
+function parentsOf(status: RouteStatus | undefined): Pick<RouteStatus, 'parents'> | null {
+  return status === undefined ? null : { parents: status.parents };
+}
+
+interface StatusRow extends RuleRow {
+  readonly status: string | null;
+}
+
+const STATUS_COLUMN: Column<StatusRow> = { header: 'status', value: (row) => truncate(row.status ?? '-', 40) };
+
+/** A route that no agent has. */
+function statusRow(status: RouteStatus): StatusRow {
+  const parents = status.parents.map(({ parentRef }) => {
+    const { namespace, name, port } = parentRef;
+    return `${name}.${namespace}${port === undefined ? '' : `:${port}`}`;
+  });
+  const { kind, namespace, name } = status;
+  const shown = {
+    node: '-',
+    namespace,
+    name,
+    kind: kind.replace(/Route$/, '').toLowerCase(),
+    match: '-',
+    backends: '-',
+  };
+  return { ...shown, parents: shortList(parents, 1), status: describeStatus(status) };
+}
 
 /** Whose traffic a policy judges. */
 export function describeScope(policy: PolicyDocument): string {
@@ -152,10 +232,33 @@ async function services(options: NamespacedOptions): Promise<void> {
   await printRows(options, answers, withNode(answers, options.namespace), SERVICE_COLUMNS, 'no services');
 }
 
-async function routes(options: NamespacedOptions): Promise<void> {
+async function routes(options: RouteOptions): Promise<void> {
   const answers = await ask<readonly RouteDocument[]>(options, 'GET', '/routes');
-  const documents = withNode(answers, options.namespace);
-  await printRows(options, answers, documents.flatMap(ruleRows), RULE_COLUMNS, 'no routes', documents);
+  const statuses = await routeStatuses(options);
+  const held = withNode(answers, options.namespace);
+  // Refused ones, and those whose parents there are not: the controller knows of them and no agent does.
+  const names = new Set(held.map(keyOfRoute));
+  const others = [...(statuses?.values() ?? [])]
+    .filter(({ namespace }) => options.namespace === undefined || namespace === options.namespace)
+    .filter((status) => !names.has(keyOfStatus(status)));
+  const rows = [
+    ...held.flatMap((route) =>
+      ruleRows(route).map((row) => ({ ...row, status: describeStatus(statuses?.get(keyOfRoute(route))) })),
+    ),
+    ...others.map(statusRow),
+  ];
+  const documents = [
+    ...held.map((route) => ({ ...route, status: parentsOf(statuses?.get(keyOfRoute(route))) })),
+    ...others.map((status) => {
+      const { kind, namespace, name } = status;
+      return { node: null, source: kind, namespace, name, status: parentsOf(status) };
+    }),
+  ];
+  const columns: readonly Column<StatusRow>[] = [...RULE_COLUMNS, STATUS_COLUMN].slice(
+    0,
+    statuses === null ? -1 : undefined,
+  );
+  await printRows(options, answers, rows, columns, 'no routes', documents);
 }
 
 async function policies(options: NamespacedOptions): Promise<void> {
@@ -169,10 +272,10 @@ function register(
   description: string,
   examples: readonly string[],
   action: (options: NamespacedOptions) => Promise<void>,
-): void {
+): Command {
   const command = program.command(name).description(description);
   command.option('-n, --namespace <name>', 'only this namespace');
-  describe(addCommonOptions(command), examples).action(action);
+  return describe(addCommonOptions(command), examples).action(action);
 }
 
 export function registerMeshCommands(program: Command): void {
@@ -193,9 +296,12 @@ export function registerMeshCommands(program: Command): void {
   register(
     program,
     'routes',
-    'the routes the agent applies (HTTP, TLS, TCP), one line per rule',
-    ['weir routes', 'weir routes -o yaml'],
+    'the routes the agent applies (HTTP, gRPC, TLS, TCP), one line per rule, and what the controller says of them',
+    ['weir routes', 'weir routes -o yaml', "weir routes -o json | jq '.[].status.parents[].conditions'"],
     routes,
+  ).option(
+    '--controller-socket <path>',
+    "the controller's admin socket (default: WEIR_CONTROLLER_SOCKET, the sandbox's, or /run/weir/controller.sock)",
   );
   register(
     program,

@@ -131,13 +131,19 @@ export class SnapshotStore {
 
   /** Resources held, per kind. */
   counts(): Record<MeshKind, number> {
-    const counts = {
+    const counts: Record<MeshKind, number> = {
       workload: 0,
       service: 0,
+      serviceEntry: 0,
       httpRoute: 0,
       tlsRoute: 0,
       tcpRoute: 0,
+      destinationRule: 0,
+      sidecarScope: 0,
       authorizationPolicy: 0,
+      peerAuthentication: 0,
+      requestAuthentication: 0,
+      networkPolicy: 0,
       meshSettings: 0,
     };
     for (const type of this.#types.values()) for (const { resource } of type.values()) counts[resource.kind] += 1;

@@ -16,10 +16,16 @@ import type { PoolMember, WorkerLink } from './pool-member.ts';
 const MESH_KINDS: readonly MeshKind[] = [
   'workload',
   'service',
+  'serviceEntry',
   'httpRoute',
   'tlsRoute',
   'tcpRoute',
+  'destinationRule',
+  'sidecarScope',
   'authorizationPolicy',
+  'peerAuthentication',
+  'requestAuthentication',
+  'networkPolicy',
   'meshSettings',
 ];
 

@@ -11,7 +11,8 @@ import { closestWord } from './did-you-mean.ts';
 import { readMetadata } from './metadata.ts';
 import { LABEL_KEY, LABEL_NAME, LABEL_VALUE, OBJECT_NAME } from './names.ts';
 import { type ListItem, type ObjectReader, quote } from './object-reader.ts';
-import type { ObjectOrigin, PolicyObject } from './objects.ts';
+import type { ObjectOrigin } from './objects.ts';
+import type { AuthorizationPolicyObject } from './policy-objects.ts';
 
 /** targetRefs of one policy (Istio's bound). */
 const TARGET_REFS_MAX = 16;
@@ -21,7 +22,7 @@ export function readAuthorizationPolicy(
   object: ObjectReader,
   origin: ObjectOrigin,
   rootNamespace: string,
-): PolicyObject | null {
+): AuthorizationPolicyObject | null {
   const metadata = object.object('metadata');
   if (metadata === null) {
     if (!object.has('metadata')) object.missing('metadata');

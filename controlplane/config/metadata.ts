@@ -12,13 +12,14 @@ export interface ObjectMeta {
   readonly annotations: Readonly<Record<string, string>>;
   /** Milliseconds since the epoch; 0 when absent. */
   readonly createdMs: number;
+  /** null: not written. */
+  readonly generation: number | null;
 }
 
 const IGNORED = [
   'generateName',
   'selfLink',
   'resourceVersion',
-  'generation',
   'deletionGracePeriodSeconds',
   'finalizers',
   'managedFields',
@@ -42,7 +43,8 @@ export function readMetadata(reader: ObjectReader, nameRule: typeof OBJECT_NAME)
     const remedy = 'write it as 2026-01-31T12:00:00Z or remove it';
     reader.problems.error('INVALID_VALUE', reader.at('creationTimestamp'), `is ${JSON.stringify(created)}`, remedy);
   }
+  const generation = reader.integer('generation', 0, Number.MAX_SAFE_INTEGER);
   reader.finish([...IGNORED, 'namespace', 'creationTimestamp']);
   if (name === null || namespace === null) return null;
-  return { namespace, name, labels, annotations, createdMs: Math.max(0, createdMs) };
+  return { namespace, name, labels, annotations, createdMs: Math.max(0, createdMs), generation };
 }

@@ -229,7 +229,7 @@ export class ObjectReader {
     if (!this.has(name)) return;
     this.#taken.add(name);
     this.problems.warning(
-      'UNSUPPORTED',
+      'NOT_ENFORCED',
       this.at(name),
       `${name} is accepted but not enforced yet`,
       'do not rely on it',

@@ -10,7 +10,8 @@
  */
 import { compareText, type Finding } from '../finding.ts';
 import type { FileProblem, SourceDocument } from '../sources/yaml-document.ts';
-import { type Candidate, identify, type ReadContext, readObject, type Unidentified } from './kinds.ts';
+import { type Candidate, identify, readObject, type Unidentified } from './identify.ts';
+import type { ReadContext } from './kinds.ts';
 import type { AcceptedObject, ObjectKey } from './objects.ts';
 
 /** What happened to one file. */
@@ -26,12 +27,21 @@ export interface ObjectChange {
   readonly after: AcceptedObject | null;
 }
 
+/** An object whose present version was refused, as far as it could be read. */
+export interface RefusedObject {
+  readonly attempted: AcceptedObject;
+  /** The first error. */
+  readonly finding: Finding;
+}
+
 /** What one file says about one object. */
 interface Claim {
   /** The version to use; null when it was refused or has no consequence. */
   readonly object: AcceptedObject | null;
   /** Refused: whatever was accepted before stays. */
   readonly refused: boolean;
+  /** What could be read of a refused version. */
+  readonly attempted: AcceptedObject | null;
   readonly findings: readonly Finding[];
   readonly line: Finding['line'];
   readonly sourceFile: string;
@@ -101,6 +111,19 @@ export class ObjectStore {
     return keys;
   }
 
+  /** Objects whose present version was refused, for telling people what became of it. */
+  refusedObjects(): RefusedObject[] {
+    const refused: RefusedObject[] = [];
+    for (const [key, files] of this.#claimants) {
+      const [winner = ''] = [...files].sort(compareText);
+      const claim = this.#files.get(winner)?.claims.get(key);
+      const finding = claim?.findings.find(({ severity }) => severity === 'error');
+      if (claim === undefined || claim.attempted === null || finding === undefined) continue;
+      refused.push({ attempted: claim.attempted, finding });
+    }
+    return refused;
+  }
+
   #applyFile(change: FileChange, touched: Set<ObjectKey>): void {
     const record = this.#files.get(change.file);
     switch (change.type) {
@@ -150,9 +173,9 @@ export class ObjectStore {
   }
 
   #claim(candidate: Candidate): Claim {
-    const { object, refused, findings } = readObject(candidate, this.#context);
+    const { object, refused, attempted, findings } = readObject(candidate, this.#context);
     const position = candidate.origin.locate([], 'value');
-    return { object, refused, findings, line: position.line, sourceFile: position.file };
+    return { object, refused, attempted, findings, line: position.line, sourceFile: position.file };
   }
 
   #release(key: ObjectKey, file: string, touched: Set<ObjectKey>): void {

@@ -2,14 +2,21 @@
 import { canonicalIp } from '../../mesh/ip.ts';
 import type { PortProtocol } from '../../mesh/model.ts';
 import { readMetadata } from './metadata.ts';
-import { LABEL_KEY, LABEL_NAME, LABEL_VALUE, PORT_NAME } from './names.ts';
+import { LABEL_KEY, LABEL_NAME, LABEL_VALUE, OBJECT_NAME, PORT_NAME } from './names.ts';
 import { type ObjectReader, quote } from './object-reader.ts';
 import type { ServiceObject, ServiceObjectPort } from './objects.ts';
 
 const SPEC_FIELDS =
-  'allocateLoadBalancerNodePorts externalIPs externalName externalTrafficPolicy healthCheckNodePort ' +
-  'internalTrafficPolicy ipFamilies ipFamilyPolicy loadBalancerClass loadBalancerIP loadBalancerSourceRanges ' +
-  'sessionAffinity sessionAffinityConfig trafficDistribution';
+  'allocateLoadBalancerNodePorts externalIPs externalTrafficPolicy healthCheckNodePort ipFamilies ipFamilyPolicy ' +
+  'loadBalancerClass loadBalancerIP loadBalancerSourceRanges sessionAffinityConfig';
+
+/** spec.trafficDistribution; PreferClose is the earlier name of PreferSameZone (Kubernetes 1.34). */
+const DISTRIBUTIONS = {
+  PreferClose: 'PreferSameZone',
+  PreferSameZone: 'PreferSameZone',
+  PreferSameNode: 'PreferSameNode',
+} as const;
+const DISTRIBUTION_NAMES = ['PreferSameZone', 'PreferSameNode', 'PreferClose'] as const;
 
 /** Ports whose servers speak first: waiting for the client's bytes would stall them (Linkerd's default opaque ports). */
 const SERVER_FIRST_PORTS = new Set([25, 587, 3306, 4444, 5432, 6379, 9300, 11_211]);
@@ -31,7 +38,7 @@ const PROTOCOLS: Readonly<Record<string, PortProtocol>> = {
   redis: 'tcp',
 };
 
-/** Reads a Service; null when it is not usable, or not one that has traffic (ExternalName). */
+/** Reads a Service; null when it is not usable. */
 export function readService(object: ObjectReader): ServiceObject | null {
   const metadata = object.object('metadata');
   if (metadata === null) {
@@ -49,18 +56,45 @@ export function readService(object: ObjectReader): ServiceObject | null {
   const addresses = readAddresses(spec);
   const selector = spec.has('selector') ? spec.textMap('selector', LABEL_KEY, LABEL_VALUE) : null;
   const publishNotReadyAddresses = spec.flag('publishNotReadyAddresses') ?? false;
+  const internalTrafficPolicy = spec.choice('internalTrafficPolicy', ['Cluster', 'Local']) ?? 'Cluster';
+  const distribution = spec.choice('trafficDistribution', DISTRIBUTION_NAMES);
   const ports = readPorts(spec);
-  spec.finish([...SPEC_FIELDS.split(' '), 'selector']);
-  if (type === 'ExternalName') {
-    const remedy = 'its clients are passed through to the name they resolve';
-    spec.problems.warning('UNSUPPORTED', spec.at('type'), 'ExternalName is not supported by weir yet', remedy);
-    return null;
+  const externalName = readExternalName(spec, type === 'ExternalName');
+  const affinity = spec.choice('sessionAffinity', ['None', 'ClientIP']);
+  if (affinity === 'ClientIP') {
+    const reason = 'ClientIP is accepted but not enforced yet';
+    spec.problems.warning('NOT_ENFORCED', spec.at('sessionAffinity'), reason, 'do not rely on it');
   }
+  spec.finish([...SPEC_FIELDS.split(' '), 'selector']);
   if (meta === null) return null;
   const { namespace, name } = meta;
-  // An empty selector selects nothing here: Kubernetes makes no endpoints for such a Service.
-  const effective = selector === null || Object.keys(selector).length === 0 ? null : selector;
-  return { kind: 'Service', namespace, name, addresses, ports, selector: effective, publishNotReadyAddresses };
+  return {
+    kind: 'Service',
+    namespace,
+    name,
+    addresses: externalName === null ? addresses : [],
+    ports,
+    // An empty selector selects nothing here: Kubernetes makes no endpoints for such a Service.
+    selector: selector === null || Object.keys(selector).length === 0 ? null : selector,
+    publishNotReadyAddresses,
+    internalTrafficPolicy,
+    trafficDistribution: distribution === null ? null : DISTRIBUTIONS[distribution],
+    externalName,
+  };
+}
+
+/** The name in lower case; null where the type is another. A final dot is what resolvers understand and routes do not. */
+function readExternalName(spec: ObjectReader, isExternalName: boolean): string | null {
+  const text = spec.text('externalName');
+  if (!isExternalName) return null;
+  if (text === null) {
+    if (!spec.has('externalName')) spec.missing('externalName', 'add the name its clients are sent to');
+    return null;
+  }
+  const name = text.toLowerCase().replace(/\.$/, '');
+  if (OBJECT_NAME.pattern.test(name)) return name;
+  spec.problems.error('INVALID_VALUE', spec.at('externalName'), `is ${quote(text)}`, 'it must be a host name');
+  return null;
 }
 
 function readAddresses(spec: ObjectReader): string[] {

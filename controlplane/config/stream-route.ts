@@ -3,47 +3,43 @@
  * decide once per connection, so of several rules only the first can ever be reached.
  */
 import { parseIp } from '../../mesh/ip.ts';
+import type { BackendTarget, StreamBackend, StreamRouteRule } from '../../mesh/route-model.ts';
 import { limits } from '../limits.ts';
-import { readMetadata } from './metadata.ts';
-import { HOSTNAME, OBJECT_NAME } from './names.ts';
+import { HOSTNAME } from './names.ts';
 import { type ObjectReader, quote } from './object-reader.ts';
-import type { ObjectOrigin, StreamRouteObject } from './objects.ts';
-import { type BackendTarget, ELEMENTS_MAX, readBackendReference, readParents } from './route-references.ts';
+import type { ObjectOrigin } from './objects.ts';
+import type { BackendReference, StreamRouteObject } from './route-objects.ts';
+import {
+  ELEMENTS_MAX,
+  readBackendReference,
+  readRouteHead,
+  readWeight,
+  writtenParents,
+  writtenTarget,
+} from './route-references.ts';
 
-/** Reads a TLSRoute or TCPRoute; null when it is unusable or attached to no Service (then it is somebody else's). */
+/** Reads a TLSRoute or TCPRoute; null when it is unusable or attached to nothing of the mesh (then it is somebody else's). */
 export function readStreamRoute(
   kind: 'TLSRoute' | 'TCPRoute',
   object: ObjectReader,
   origin: ObjectOrigin,
 ): StreamRouteObject | null {
-  const metadata = object.object('metadata');
-  const meta = metadata === null ? null : readMetadata(metadata, OBJECT_NAME);
-  const spec = object.object('spec');
-  object.finish(['apiVersion', 'kind', 'status']);
-  for (const field of ['metadata', 'spec']) if (!object.has(field)) object.missing(field);
-  if (meta === null || spec === null) return null;
-  const found = readParents(spec, meta.namespace);
-  if (found === null) return null;
+  const head = readRouteHead(object);
+  if (head === null) return null;
+  const { meta, spec, parents } = head;
+  const references = new Map<BackendTarget, BackendReference>();
   const hostnames = kind === 'TLSRoute' ? readHostnames(spec) : [];
-  const backends = readRules(spec, meta.namespace);
+  const backends = readRules(spec, meta.namespace, references);
   spec.finish(['useDefaultGateways']);
-  const { namespace, name, createdMs } = meta;
-  const common = {
-    namespace,
-    name,
-    createdMs,
-    parents: found.map(({ parent }) => parent),
-    backends: backends.map(({ target }) => ({ ...target, valid: true })),
-  };
-  return {
-    kind,
-    namespace,
-    name,
-    route: kind === 'TLSRoute' ? { kind: 'tlsRoute', ...common, hostnames } : { kind: 'tcpRoute', ...common },
-    backends: backends.map(({ reference }) => reference),
-    parentPaths: found.map(({ path }) => path),
-    origin,
-  };
+  const { namespace, name, createdMs, generation } = meta;
+  const matches = hostnames.length === 0 ? [] : [{ hostnames, destinationBlocks: [], port: null, client: null }];
+  const rules: StreamRouteRule[] = [{ matches, backends }];
+  const common = { namespace, name, createdMs, parents: writtenParents(parents), clients: ['*'], rules };
+  const route =
+    kind === 'TLSRoute'
+      ? { kind: 'tlsRoute' as const, source: kind, ...common }
+      : { kind: 'tcpRoute' as const, source: kind, ...common };
+  return { kind, namespace, name, generation, route, parents, references, origin };
 }
 
 function readHostnames(spec: ObjectReader): string[] {
@@ -58,12 +54,18 @@ function readHostnames(spec: ObjectReader): string[] {
 }
 
 /** The backends of the first rule. */
-function readRules(spec: ObjectReader, namespace: string): readonly BackendTarget[] {
+function readRules(
+  spec: ObjectReader,
+  namespace: string,
+  references: Map<BackendTarget, BackendReference>,
+): readonly StreamBackend[] {
   if (!spec.has('rules')) spec.missing('rules', 'add rules with one rule and its backendRefs');
   const [first, ...unreachable] = spec.objects('rules', limits.routeRulesMax).map((rule) => {
-    const backends = rule.objects('backendRefs', ELEMENTS_MAX).map((reader) => {
-      const backend = readBackendReference(reader, namespace);
+    const backends = rule.objects('backendRefs', ELEMENTS_MAX).map((reader): StreamBackend => {
+      const reference = readBackendReference(reader, namespace);
+      const backend = { ...writtenTarget(reference), weight: readWeight(reader), valid: true };
       reader.finish();
+      references.set(backend, reference);
       return backend;
     });
     rule.finish(['name']);

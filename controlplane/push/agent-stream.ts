@@ -108,9 +108,7 @@ export class AgentStream {
   /** Sends the next response, if none is in flight and there is one to send. */
   pump(): void {
     if (this.#inFlight !== null || this.#subscriptions.size === 0) return;
-    const others = [...this.#subscriptions.keys()].filter(
-      (typeUrl) => !(TYPE_URLS as readonly string[]).includes(typeUrl),
-    );
+    const others = [...this.#subscriptions.keys()].filter((typeUrl) => !TYPE_URLS.includes(typeUrl));
     const order = [...TYPE_URLS, ...others];
     for (const typeUrl of order) if (this.#sendNext(typeUrl, 'upserts')) return;
     for (const typeUrl of order.reverse()) if (this.#sendNext(typeUrl, 'removals')) return;

@@ -3,11 +3,13 @@
  *
  *   GET  /status                       version, refused objects, agents
  *   GET  /objects                      accepted objects as resources of the mesh model
+ *   GET  /routes                       what became of every Gateway API route (mesh/route-status.ts)
  *   POST /sync                         reads all sources now, answers when translated
  *   GET  /wait?version=N&timeoutMs=T   200 when every connected agent has N, 409 when one refuses part of it, 504 else
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { MeshResource } from '../../mesh/model.ts';
+import type { RouteStatus } from '../../mesh/route-status.ts';
 import type { Finding } from '../finding.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../log.ts';
@@ -30,6 +32,7 @@ export interface ControllerStatus {
 export interface AdminBackend {
   status(): ControllerStatus;
   objects(): readonly MeshResource[];
+  routes(): readonly RouteStatus[];
   sync(): Promise<{ readonly version: number; readonly findings: readonly Finding[] }>;
   wait(version: number, timeoutMs: number): Promise<WaitOutcome>;
 }
@@ -86,6 +89,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, backen
       return reply(response, 200, backend.status());
     case 'GET /objects':
       return reply(response, 200, { objects: backend.objects() });
+    case 'GET /routes':
+      return reply(response, 200, { routes: backend.routes() });
     case 'POST /sync':
       return reply(response, 200, await backend.sync());
     case 'GET /wait':

@@ -24,6 +24,9 @@ const PROTOCOL_NUMBERS: Readonly<Record<PortProtocol, number>> = {
   grpc: 5,
   tls: 6,
 };
+const TRAFFIC_POLICIES = { 0: 'Cluster', 1: 'Local' } as const;
+const DISTRIBUTIONS = { 0: 'AllAlike', 1: 'PreferSameZone', 2: 'PreferSameNode' } as const;
+const DISTRIBUTION_NUMBERS = { PreferSameZone: 1, PreferSameNode: 2 } as const;
 /** Pod uid: a UUID in a cluster, any path-free token in files. A '/' would make it look like a Service's key. */
 const UID = /^[A-Za-z0-9][-A-Za-z0-9._]{0,252}$/;
 /** A hostname as Kubernetes makes it: `name.namespace.svc.cluster.local`. */
@@ -37,7 +40,12 @@ export function encodeWorkload(workload: Workload): Uint8Array {
       { ports: ports.map(({ servicePort, targetPort }) => ({ servicePort, targetPort })) },
     ]),
   );
-  const extension = { labels: sorted(workload.labels), annotations: sorted(workload.annotations) };
+  const extension = {
+    labels: sorted(workload.labels),
+    annotations: sorted(workload.annotations),
+    namedPorts: sorted(workload.namedPorts),
+    locality: workload.locality,
+  };
   return addressType
     .encode({
       workload: {
@@ -61,7 +69,12 @@ export function encodeWorkload(workload: Workload): Uint8Array {
 
 /** Bytes of an istio.workload.Address. */
 export function encodeService(service: Service): Uint8Array {
-  const ports = service.ports.map((port) => ({ ...port, protocol: PROTOCOL_NUMBERS[port.protocol] }));
+  const extension = {
+    ports: service.ports.map((port) => ({ ...port, protocol: PROTOCOL_NUMBERS[port.protocol] })),
+    internalTrafficPolicy: service.internalTrafficPolicy === 'Local' ? 1 : 0,
+    trafficDistribution: service.trafficDistribution === null ? 0 : DISTRIBUTION_NUMBERS[service.trafficDistribution],
+    externalName: service.externalName ?? '',
+  };
   return addressType
     .encode({
       service: {
@@ -71,7 +84,7 @@ export function encodeService(service: Service): Uint8Array {
         addresses: service.addresses.map((ip) => ({ network: '', address: requireIpBytes(ip) })),
         // No target port here: each workload carries its own, because a named port may differ from pod to pod.
         ports: service.ports.map(({ port }) => ({ servicePort: port, targetPort: 0 })),
-        extensions: [wireExtension(SERVICE_EXTENSION, serviceExtensionType.encode({ ports }).finish())],
+        extensions: [wireExtension(SERVICE_EXTENSION, serviceExtensionType.encode(extension).finish())],
       },
     })
     .finish();
@@ -110,6 +123,10 @@ function readWorkload(wire: WireMessage, check: WireCheck): Workload {
     workloadName: check.text(wire['workloadName'], 'workload.workload_name'),
     canonicalName: check.text(wire['canonicalName'], 'workload.canonical_name'),
     canonicalRevision: check.text(wire['canonicalRevision'], 'workload.canonical_revision'),
+    namedPorts: check.map(details['namedPorts'] ?? {}, 'workload.named_ports', (item, field) =>
+      check.port(item, field),
+    ),
+    locality: check.text(details['locality'] ?? '', 'workload.locality'),
     services: readWorkloadServices(wire['services'], check),
   };
 }
@@ -135,7 +152,7 @@ function readWorkloadServices(value: unknown, check: WireCheck): Record<string, 
 
 function readService(wire: WireMessage, check: WireCheck): Service {
   const extension = readExtension(wire['extensions'], SERVICE_EXTENSION, check);
-  const ports = extension === null ? readPlainPorts(wire['ports'], check) : readExtensionPorts(extension, check);
+  const details = extension === null ? null : (serviceExtensionType.decode(extension) as unknown as WireMessage);
   const namespace = check.namespace(wire['namespace'], 'service.namespace');
   const name = check.objectName(wire['name'], 'service.name');
   return {
@@ -146,7 +163,22 @@ function readService(wire: WireMessage, check: WireCheck): Service {
     addresses: check.list(wire['addresses'], 'service.addresses', (item, field) =>
       readIp(check.message(item, field)['address'], `${field}.address`, check),
     ),
-    ports,
+    ports: details === null ? readPlainPorts(wire['ports'], check) : readExtensionPorts(details['ports'], check),
+    ...readTraffic(details ?? {}, check),
+  };
+}
+
+type ServiceTraffic = Pick<Service, 'internalTrafficPolicy' | 'trafficDistribution' | 'externalName'>;
+
+function readTraffic(details: WireMessage, check: WireCheck): ServiceTraffic {
+  const policy = details['internalTrafficPolicy'] ?? 0;
+  const distribution = details['trafficDistribution'] ?? 0;
+  const preferred = check.choice(distribution, 'service.traffic_distribution', DISTRIBUTIONS);
+  const externalName = details['externalName'] ?? '';
+  return {
+    internalTrafficPolicy: check.choice(policy, 'service.internal_traffic_policy', TRAFFIC_POLICIES),
+    trafficDistribution: preferred === 'AllAlike' ? null : preferred,
+    externalName: externalName === '' ? null : check.text(externalName, 'service.external_name', HOSTNAME),
   };
 }
 
@@ -159,9 +191,8 @@ function readPlainPorts(value: unknown, check: WireCheck): ServicePort[] {
   }));
 }
 
-function readExtensionPorts(bytes: Uint8Array, check: WireCheck): ServicePort[] {
-  const extension = serviceExtensionType.decode(bytes) as unknown as WireMessage;
-  return check.list(extension['ports'], 'service.ports', (item, field) => {
+function readExtensionPorts(value: unknown, check: WireCheck): ServicePort[] {
+  return check.list(value, 'service.ports', (item, field) => {
     const wire = check.message(item, field);
     return {
       port: check.port(wire['port'], `${field}.port`),

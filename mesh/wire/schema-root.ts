@@ -11,16 +11,6 @@ export const addressType = root.lookupType('istio.workload.Address');
 export const workloadExtensionType = root.lookupType('weir.mesh.v1.WorkloadExtension');
 /** weir.mesh.v1.ServiceExtension: what Istio's Service has no field for. */
 export const serviceExtensionType = root.lookupType('weir.mesh.v1.ServiceExtension');
-/** weir.mesh.v1.HttpRoute. */
-export const httpRouteType = root.lookupType('weir.mesh.v1.HttpRoute');
-/** weir.mesh.v1.TlsRoute. */
-export const tlsRouteType = root.lookupType('weir.mesh.v1.TlsRoute');
-/** weir.mesh.v1.TcpRoute. */
-export const tcpRouteType = root.lookupType('weir.mesh.v1.TcpRoute');
-/** weir.mesh.v1.AuthorizationPolicy. */
-export const authorizationPolicyType = root.lookupType('weir.mesh.v1.AuthorizationPolicy');
-/** weir.mesh.v1.MeshSettings. */
-export const meshSettingsType = root.lookupType('weir.mesh.v1.MeshSettings');
 /** weir.mesh.v1.RejectedResource: the detail of a NACK. */
 export const rejectedResourceType = root.lookupType('weir.mesh.v1.RejectedResource');
 /** envoy.service.discovery.v3.DeltaDiscoveryRequest. */
@@ -29,6 +19,19 @@ export const deltaRequestType = root.lookupType('envoy.service.discovery.v3.Delt
 export const deltaResponseType = root.lookupType('envoy.service.discovery.v3.DeltaDiscoveryResponse');
 /** envoy.service.discovery.v3.Resource. */
 export const resourceType = root.lookupType('envoy.service.discovery.v3.Resource');
+
+/** The messages of weir.mesh.v1 that carry a kind of the model as JSON, by that kind. */
+const jsonTypes = new Map<string, protobuf.Type>();
+
+/** The message that carries resources of a kind as JSON: `httpRoute` → weir.mesh.v1.HttpRoute. */
+export function jsonResourceType(kind: string): protobuf.Type {
+  let type = jsonTypes.get(kind);
+  if (type === undefined) {
+    type = root.lookupType(`weir.mesh.v1.${kind.charAt(0).toUpperCase()}${kind.slice(1)}`);
+    jsonTypes.set(kind, type);
+  }
+  return type;
+}
 
 /** Frame writer of protobufjs, for messages that are put together from bytes encoded before. */
 export function newWriter(): protobuf.Writer {

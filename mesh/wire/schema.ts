@@ -89,9 +89,20 @@ export const schema: unknown = {
                   fields: {
                     labels: { keyType: 'string', type: 'string', id: 1 },
                     annotations: { keyType: 'string', type: 'string', id: 2 },
+                    namedPorts: { keyType: 'string', type: 'uint32', id: 3 },
+                    locality: { type: 'string', id: 4 },
                   },
                 },
-                ServiceExtension: { fields: { ports: { rule: 'repeated', type: 'ServicePort', id: 1 } } },
+                ServiceExtension: {
+                  fields: {
+                    ports: { rule: 'repeated', type: 'ServicePort', id: 1 },
+                    internalTrafficPolicy: { type: 'InternalTrafficPolicy', id: 2 },
+                    trafficDistribution: { type: 'TrafficDistribution', id: 3 },
+                    externalName: { type: 'string', id: 4 },
+                  },
+                },
+                InternalTrafficPolicy: { values: { CLUSTER: 0, LOCAL: 1 } },
+                TrafficDistribution: { values: { ALL_ALIKE: 0, PREFER_SAME_ZONE: 1, PREFER_SAME_NODE: 2 } },
                 ServicePort: {
                   fields: {
                     port: { type: 'uint32', id: 1 },
@@ -102,161 +113,17 @@ export const schema: unknown = {
                 PortProtocol: {
                   values: { PORT_PROTOCOL_UNSPECIFIED: 0, HTTP: 1, TCP: 2, DETECT: 3, HTTP2: 4, GRPC: 5, TLS: 6 },
                 },
-                HttpRoute: {
-                  fields: {
-                    namespace: { type: 'string', id: 1 },
-                    name: { type: 'string', id: 2 },
-                    createdMs: { type: 'int64', id: 3 },
-                    parents: { rule: 'repeated', type: 'HttpRouteParent', id: 4 },
-                    rules: { rule: 'repeated', type: 'HttpRouteRule', id: 5 },
-                  },
-                },
-                HttpRouteParent: {
-                  fields: {
-                    namespace: { type: 'string', id: 1 },
-                    name: { type: 'string', id: 2 },
-                    port: { type: 'uint32', id: 3 },
-                  },
-                },
-                HttpRouteRule: {
-                  fields: {
-                    name: { type: 'string', id: 1 },
-                    matches: { rule: 'repeated', type: 'HttpRouteMatch', id: 2 },
-                    filters: { rule: 'repeated', type: 'HeaderModifier', id: 3 },
-                    backends: { rule: 'repeated', type: 'HttpRouteBackend', id: 4 },
-                  },
-                },
-                HttpRouteMatch: {
-                  fields: {
-                    path: { type: 'PathMatch', id: 1 },
-                    method: { type: 'string', id: 2 },
-                    headers: { rule: 'repeated', type: 'ValueMatch', id: 3 },
-                    queryParams: { rule: 'repeated', type: 'ValueMatch', id: 4 },
-                  },
-                },
-                PathMatch: { fields: { type: { type: 'PathMatchType', id: 1 }, value: { type: 'string', id: 2 } } },
-                PathMatchType: { values: { PATH_MATCH_UNSPECIFIED: 0, PATH_EXACT: 1, PATH_PREFIX: 2 } },
-                ValueMatch: {
-                  fields: {
-                    type: { type: 'ValueMatchType', id: 1 },
-                    name: { type: 'string', id: 2 },
-                    value: { type: 'string', id: 3 },
-                  },
-                },
-                ValueMatchType: { values: { VALUE_MATCH_UNSPECIFIED: 0, VALUE_EXACT: 1, VALUE_REGEX: 2 } },
-                HeaderModifier: {
-                  fields: {
-                    type: { type: 'HeaderModifierType', id: 1 },
-                    set: { rule: 'repeated', type: 'NameValue', id: 2 },
-                    add: { rule: 'repeated', type: 'NameValue', id: 3 },
-                    remove: { rule: 'repeated', type: 'string', id: 4 },
-                  },
-                },
-                HeaderModifierType: { values: { HEADER_MODIFIER_UNSPECIFIED: 0, REQUEST: 1, RESPONSE: 2 } },
-                NameValue: { fields: { name: { type: 'string', id: 1 }, value: { type: 'string', id: 2 } } },
-                HttpRouteBackend: {
-                  fields: {
-                    namespace: { type: 'string', id: 1 },
-                    name: { type: 'string', id: 2 },
-                    port: { type: 'uint32', id: 3 },
-                    weight: { type: 'uint32', id: 4 },
-                    filters: { rule: 'repeated', type: 'HeaderModifier', id: 5 },
-                    valid: { type: 'bool', id: 6 },
-                  },
-                },
-                StreamBackend: {
-                  fields: {
-                    namespace: { type: 'string', id: 1 },
-                    name: { type: 'string', id: 2 },
-                    port: { type: 'uint32', id: 3 },
-                    weight: { type: 'uint32', id: 4 },
-                    valid: { type: 'bool', id: 5 },
-                  },
-                },
-                TlsRoute: {
-                  fields: {
-                    namespace: { type: 'string', id: 1 },
-                    name: { type: 'string', id: 2 },
-                    createdMs: { type: 'int64', id: 3 },
-                    parents: { rule: 'repeated', type: 'HttpRouteParent', id: 4 },
-                    hostnames: { rule: 'repeated', type: 'string', id: 5 },
-                    backends: { rule: 'repeated', type: 'StreamBackend', id: 6 },
-                  },
-                },
-                TcpRoute: {
-                  fields: {
-                    namespace: { type: 'string', id: 1 },
-                    name: { type: 'string', id: 2 },
-                    createdMs: { type: 'int64', id: 3 },
-                    parents: { rule: 'repeated', type: 'HttpRouteParent', id: 4 },
-                    backends: { rule: 'repeated', type: 'StreamBackend', id: 5 },
-                  },
-                },
-                AuthorizationPolicy: {
-                  fields: {
-                    namespace: { type: 'string', id: 1 },
-                    name: { type: 'string', id: 2 },
-                    action: { type: 'PolicyAction', id: 3 },
-                    meshWide: { type: 'bool', id: 4 },
-                    selector: { type: 'LabelSelector', id: 5 },
-                    targetServices: { rule: 'repeated', type: 'string', id: 6 },
-                    rules: { rule: 'repeated', type: 'PolicyRule', id: 7 },
-                  },
-                },
-                PolicyAction: { values: { POLICY_ACTION_UNSPECIFIED: 0, ALLOW: 1, DENY: 2 } },
-                LabelSelector: { fields: { matchLabels: { keyType: 'string', type: 'string', id: 1 } } },
-                PolicyRule: {
-                  fields: {
-                    from: { rule: 'repeated', type: 'PolicySource', id: 1 },
-                    to: { rule: 'repeated', type: 'PolicyOperation', id: 2 },
-                    when: { rule: 'repeated', type: 'PolicyCondition', id: 3 },
-                  },
-                },
-                PolicyCondition: {
-                  fields: {
-                    key: { type: 'PolicyConditionKey', id: 1 },
-                    values: { rule: 'repeated', type: 'string', id: 2 },
-                    notValues: { rule: 'repeated', type: 'string', id: 3 },
-                  },
-                },
-                PolicyConditionKey: {
-                  values: { POLICY_CONDITION_KEY_UNSPECIFIED: 0, CONNECTION_SNI: 1, REMOTE_IP: 2 },
-                },
-                PolicySource: {
-                  fields: {
-                    principals: { rule: 'repeated', type: 'string', id: 1 },
-                    notPrincipals: { rule: 'repeated', type: 'string', id: 2 },
-                    namespaces: { rule: 'repeated', type: 'string', id: 3 },
-                    notNamespaces: { rule: 'repeated', type: 'string', id: 4 },
-                    serviceAccounts: { rule: 'repeated', type: 'string', id: 5 },
-                    notServiceAccounts: { rule: 'repeated', type: 'string', id: 6 },
-                    ipBlocks: { rule: 'repeated', type: 'string', id: 7 },
-                    notIpBlocks: { rule: 'repeated', type: 'string', id: 8 },
-                    remoteIpBlocks: { rule: 'repeated', type: 'string', id: 9 },
-                    notRemoteIpBlocks: { rule: 'repeated', type: 'string', id: 10 },
-                  },
-                },
-                PolicyOperation: {
-                  fields: {
-                    hosts: { rule: 'repeated', type: 'string', id: 1 },
-                    notHosts: { rule: 'repeated', type: 'string', id: 2 },
-                    ports: { rule: 'repeated', type: 'uint32', id: 3 },
-                    notPorts: { rule: 'repeated', type: 'uint32', id: 4 },
-                    methods: { rule: 'repeated', type: 'string', id: 5 },
-                    notMethods: { rule: 'repeated', type: 'string', id: 6 },
-                    paths: { rule: 'repeated', type: 'string', id: 7 },
-                    notPaths: { rule: 'repeated', type: 'string', id: 8 },
-                  },
-                },
-                MeshSettings: {
-                  fields: {
-                    namespace: { type: 'string', id: 1 },
-                    name: { type: 'string', id: 2 },
-                    metrics: { type: 'bool', id: 3 },
-                    accessLog: { type: 'bool', id: 4 },
-                    bypass: { type: 'bool', id: 5 },
-                  },
-                },
+                AuthorizationPolicy: { fields: { json: { type: 'string', id: 1 } } },
+                PeerAuthentication: { fields: { json: { type: 'string', id: 1 } } },
+                RequestAuthentication: { fields: { json: { type: 'string', id: 1 } } },
+                NetworkPolicy: { fields: { json: { type: 'string', id: 1 } } },
+                ServiceEntry: { fields: { json: { type: 'string', id: 1 } } },
+                DestinationRule: { fields: { json: { type: 'string', id: 1 } } },
+                HttpRoute: { fields: { json: { type: 'string', id: 1 } } },
+                TlsRoute: { fields: { json: { type: 'string', id: 1 } } },
+                TcpRoute: { fields: { json: { type: 'string', id: 1 } } },
+                SidecarScope: { fields: { json: { type: 'string', id: 1 } } },
+                MeshSettings: { fields: { json: { type: 'string', id: 1 } } },
                 RejectedResource: { fields: { name: { type: 'string', id: 1 }, error: { type: 'string', id: 2 } } },
               },
             },

@@ -18,6 +18,7 @@ import { limits } from '../../agent/limits.ts';
 import type { MeshResource, PortProtocol, Service, Workload } from '../../mesh/model.ts';
 import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../../mesh/policy-model.ts';
 import type { HttpRoute } from '../../mesh/route-model.ts';
+import { routeRule, type WrittenRule } from '../unit/mesh/resources.ts';
 
 export const NODE = 'node-0';
 
@@ -270,6 +271,8 @@ export function workload(pod: LabPod, labels: Record<string, string>, services: 
     workloadName: pod.name,
     canonicalName: labels['app'] ?? pod.name,
     canonicalRevision: 'latest',
+    namedPorts: {},
+    locality: '',
     services,
   };
 }
@@ -282,23 +285,30 @@ export function service(name: string, vip: string, port: number, protocol: PortP
     hostname: `${name}.default.svc.cluster.local`,
     addresses: [vip],
     ports: [{ port, name: '', protocol }],
+    internalTrafficPolicy: 'Cluster',
+    trafficDistribution: null,
+    externalName: null,
   };
 }
 
-export function httpRoute(name: string, parent: string, rules: HttpRoute['rules']): HttpRoute {
+export function httpRoute(name: string, parent: string, rules: readonly WrittenRule[]): HttpRoute {
   return {
     kind: 'httpRoute',
+    source: 'HTTPRoute',
     namespace: 'default',
     name,
     createdMs: 0,
     parents: [{ namespace: 'default', name: parent, port: null }],
-    rules,
+    clients: ['*'],
+    rules: rules.map(routeRule),
   };
 }
 
 const NO_SOURCE: PolicySource = {
   principals: [],
   notPrincipals: [],
+  requestPrincipals: [],
+  notRequestPrincipals: [],
   namespaces: [],
   notNamespaces: [],
   serviceAccounts: [],
@@ -337,6 +347,7 @@ export function policy(
     namespace: 'default',
     name,
     action,
+    dryRun: false,
     meshWide: false,
     selector,
     targetServices: [],

@@ -94,6 +94,8 @@ const workload: Workload = {
   workloadName: 'web',
   canonicalName: 'web',
   canonicalRevision: 'latest',
+  namedPorts: {},
+  locality: '',
   services: {},
 };
 

@@ -4,7 +4,7 @@ import * as http2 from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { DEFAULT_CAPS } from '../../agent/ipc/caps.ts';
-import type { HttpRouteRule } from '../../mesh/route-model.ts';
+import type { WrittenRule } from '../unit/mesh/resources.ts';
 import type { Call } from '../harness/grpc/interop-channel.ts';
 import { InteropClient, startServer } from '../harness/grpc/interop-lab.ts';
 import { accept, eachRequest } from '../harness/http2-accept.ts';
@@ -75,7 +75,7 @@ before(async () => {
 });
 after(() => lab.stop());
 
-function rule(prefix: string, valid: boolean): HttpRouteRule {
+function rule(prefix: string, valid: boolean): WrittenRule {
   return {
     name: null,
     matches: [{ path: { type: 'prefix', value: prefix }, method: null, headers: [], queryParams: [] }],

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { DEFAULT_CAPS } from '../../agent/ipc/caps.ts';
-import type { HeaderModifier, HttpRouteRule } from '../../mesh/route-model.ts';
+import type { HeaderModifier } from '../../mesh/route-model.ts';
+import type { WrittenRule } from '../unit/mesh/resources.ts';
 import { Http2Endpoint, type ReceivedRequest } from '../harness/http2-endpoint.ts';
 import * as h2 from '../harness/http2-frames.ts';
 import { httpRoute, service, WorkerLab, workload } from '../harness/worker-lab.ts';
@@ -31,7 +32,7 @@ export function status(code: string, more: readonly (readonly [string, string])[
   return h2.block([[':status', code], ...more]);
 }
 
-function rule(prefix: string, name: string, modifiers: Partial<HeaderModifier>[] = []): HttpRouteRule {
+function rule(prefix: string, name: string, modifiers: Partial<HeaderModifier>[] = []): WrittenRule {
   const none = { type: 'requestHeaderModifier', set: [], add: [], remove: [] } as const;
   return {
     name: null,

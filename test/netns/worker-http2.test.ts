@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import * as http2 from 'node:http2';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import type { HttpRouteRule } from '../../mesh/route-model.ts';
+import type { WrittenRule } from '../unit/mesh/resources.ts';
 import { WorkerLab, httpRoute, policy, service, workload } from '../harness/worker-lab.ts';
 
 const WEB = '10.96.0.10';
@@ -63,7 +63,7 @@ beforeEach(() => {
   };
 });
 
-function rule(prefix: string, name: string): HttpRouteRule {
+function rule(prefix: string, name: string): WrittenRule {
   return {
     name: null,
     matches: [{ path: { type: 'prefix', value: prefix }, method: null, headers: [], queryParams: [] }],

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { AuthorizationPolicy } from '../../mesh/policy-model.ts';
-import type { TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
+import type { StreamBackend, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
+import { tcpRoute as builtTcpRoute, tlsRoute as builtTlsRoute } from '../unit/mesh/resources.ts';
 import { type LabPod, WorkerLab, policy, service, workload } from '../harness/worker-lab.ts';
 import { ECH, hello, helloMessage, records, serverNames } from '../unit/tls/hellos.ts';
 import { answerHello, converse, pingTls, serveTls } from './tls-lab.ts';
@@ -212,18 +213,18 @@ test('undeclared: an HTTP/2 preface in pieces is HTTP/2', async () => {
   assert.equal(settings.charCodeAt(3), 4, 'a SETTINGS frame');
 });
 
-function backend(name: string, weight = 1, valid = true): TlsRoute['backends'][number] {
-  return { namespace: 'default', name, port: 443, weight, valid };
+function backend(name: string, weight = 1, valid = true): StreamBackend {
+  return { namespace: 'default', name, port: 443, subset: null, weight, valid };
 }
 
-function tlsRoute(name: string, parent: string, hostnames: string[], backends: TlsRoute['backends']): TlsRoute {
+function tlsRoute(name: string, parent: string, hostnames: string[], backends: StreamBackend[]): TlsRoute {
   const parents = [{ namespace: 'default', name: parent, port: null }];
-  return { kind: 'tlsRoute', namespace: 'default', name, createdMs: 0, parents, hostnames, backends };
+  return builtTlsRoute({ namespace: 'default', name, parents, hostnames, backends });
 }
 
-function tcpRoute(name: string, parent: string, backends: TcpRoute['backends']): TcpRoute {
+function tcpRoute(name: string, parent: string, backends: StreamBackend[]): TcpRoute {
   const parents = [{ namespace: 'default', name: parent, port: null }];
-  return { kind: 'tcpRoute', namespace: 'default', name, createdMs: 0, parents, backends };
+  return builtTcpRoute({ namespace: 'default', name, parents, backends });
 }
 
 for (const [name, vip, parent] of [

@@ -10,30 +10,52 @@ import { parsePodName } from '../../../agent/cli/pod-name.ts';
 import { remarks } from '../../../agent/cli/status-command.ts';
 import { statsText } from '../../../agent/cli/traffic-commands.ts';
 import type { HttpRouteBackend, HttpRouteMatch } from '../../../mesh/route-model.ts';
+import {
+  backend as builtBackend,
+  routeMatch,
+  routeRule,
+  streamBackend,
+  tcpRoute,
+  tlsRoute,
+} from '../mesh/resources.ts';
 
-const ANY: HttpRouteMatch = { path: null, method: null, headers: [], queryParams: [] };
+const ANY: HttpRouteMatch = routeMatch();
 
 test('a match is told in one line', () => {
   assert.equal(describeMatch(ANY), 'any');
-  assert.equal(describeMatch({ ...ANY, path: { type: 'prefix', value: '/' } }), '/*');
+  assert.equal(describeMatch(routeMatch({ path: { type: 'prefix', value: '/' } })), '/*');
   assert.equal(
-    describeMatch({
-      path: { type: 'exact', value: '/a' },
-      method: 'GET',
-      headers: [{ name: 'user-agent', type: 'regex', value: '.*Firefox.*' }],
-      queryParams: [{ name: 'v', type: 'exact', value: '2' }],
-    }),
+    describeMatch(
+      routeMatch({
+        path: { type: 'exact', value: '/a' },
+        method: 'GET',
+        headers: [{ name: 'user-agent', type: 'regex', value: '.*Firefox.*' }],
+        queryParams: [{ name: 'v', type: 'exact', value: '2' }],
+      }),
+    ),
     'GET /a header(user-agent~.*Firefox.*) query(v=2)',
+  );
+  assert.equal(
+    describeMatch(
+      routeMatch({
+        path: { type: 'stringPrefix', value: '/a', ignoreCase: true },
+        method: { type: 'prefix', value: 'P' },
+        authority: { type: 'exact', value: 'web' },
+        headers: [{ name: 'x', type: 'present', value: '', invert: true }],
+        port: 80,
+        client: { namespace: 'bank', labels: { app: 'teller' } },
+      }),
+    ),
+    'P* /a* (any case) host(web) header(not x) port(80) from(bank,app=teller)',
   );
 });
 
 function backend(name: string, weight: number, change: Partial<HttpRouteBackend> = {}): HttpRouteBackend {
-  return { namespace: 'shop', name, port: 80, weight, filters: [], valid: true, ...change };
+  return builtBackend(name, { weight, ...change });
 }
 
 test('backends are told with their share, and what is broken about them', () => {
-  const told = (...backends: HttpRouteBackend[]): string =>
-    describeBackends({ name: null, matches: [], filters: [], backends }, 'shop');
+  const told = (...backends: HttpRouteBackend[]): string => describeBackends(routeRule({ backends }), 'shop');
   assert.equal(told(backend('web', 1)), 'web:80');
   assert.equal(told(backend('a', 90), backend('b', 10)), 'a:80 90%, b:80 10%');
   assert.equal(told(backend('a', 2), backend('b', 1)), 'a:80 66.7%, b:80 33.3%');
@@ -43,15 +65,15 @@ test('backends are told with their share, and what is broken about them', () => 
 });
 
 test('routes of connections are told in one row: hostnames, and what becomes of the rest', () => {
-  const common = { node: 'n', namespace: 'shop', name: 'r', createdMs: 0 };
   const parents = [{ namespace: 'shop', name: 'web', port: 443 }];
-  const backends = [{ namespace: 'shop', name: 'a', port: 1, weight: 1, valid: true }];
+  const backends = [streamBackend('a', { port: 1 })];
+  const tls = tlsRoute({ name: 'r', parents, hostnames: ['a.b', '*.c', 'd'] });
   const row = { node: 'n', namespace: 'shop', name: 'r', parents: 'web.shop:443' };
-  assert.deepEqual(ruleRows({ kind: 'tlsRoute', ...common, parents, hostnames: ['a.b', '*.c', 'd'], backends: [] }), [
+  assert.deepEqual(ruleRows({ node: 'n', ...tls }), [
     { ...row, kind: 'tls', match: 'a.b, *.c +1', backends: 'none (reset)' },
   ]);
-  assert.deepEqual(ruleRows({ kind: 'tlsRoute', ...common, parents, hostnames: [], backends })[0]?.match, 'any');
-  assert.deepEqual(ruleRows({ kind: 'tcpRoute', ...common, parents, backends }), [
+  assert.deepEqual(ruleRows({ node: 'n', ...tlsRoute({ name: 'r', parents, backends }) })[0]?.match, 'any');
+  assert.deepEqual(ruleRows({ node: 'n', ...tcpRoute({ name: 'r', parents, backends }) }), [
     { ...row, kind: 'tcp', match: 'any', backends: 'a:1' },
   ]);
 });
@@ -61,6 +83,7 @@ test('the scope of a policy', () => {
     namespace: 'shop',
     name: 'p',
     action: 'DENY',
+    dryRun: false,
     meshWide: false,
     selector: null,
     targetServices: [],

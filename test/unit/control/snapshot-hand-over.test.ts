@@ -6,14 +6,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { SnapshotStore } from '../../../agent/control/snapshot-store.ts';
 import type { Service } from '../../../mesh/model.ts';
+import { service as builtService } from '../mesh/resources.ts';
 
 function service(name: string): { version: string; resource: Service } {
-  const hostname = `${name}.shop.svc.cluster.local`;
-  const ports = [{ port: 80, name: 'http', protocol: 'http' as const }];
-  return {
-    version: '1',
-    resource: { kind: 'service', namespace: 'shop', name, hostname, addresses: ['10.96.0.1'], ports },
-  };
+  return { version: '1', resource: builtService({ name, addresses: ['10.96.0.1'] }) };
 }
 
 test('held: nothing is written until release; reload tells what another agent has added and removed', async (t) => {

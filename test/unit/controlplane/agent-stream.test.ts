@@ -12,7 +12,9 @@ import {
   encodeDeltaResponse,
   type Nack,
 } from '../../../mesh/wire/discovery.ts';
-import { ADDRESS_TYPE_URL, AUTHORIZATION_POLICY_TYPE_URL, TYPE_URLS } from '../../../mesh/wire/resource.ts';
+import { ADDRESS_TYPE_URL, TYPE_URLS, typeUrlOf } from '../../../mesh/wire/resource.ts';
+
+const AUTHORIZATION_POLICY_TYPE_URL = typeUrlOf('authorizationPolicy');
 
 function service(name: string, port = 80, portName = ''): Service {
   const hostname = `${name}.n.svc.cluster.local`;
@@ -23,6 +25,9 @@ function service(name: string, port = 80, portName = ''): Service {
     hostname,
     addresses: [],
     ports: [{ port, name: portName, protocol: 'tcp' }],
+    internalTrafficPolicy: 'Cluster',
+    trafficDistribution: null,
+    externalName: null,
   };
 }
 
@@ -32,6 +37,7 @@ function policy(name: string): AuthorizationPolicy {
     namespace: 'n',
     name,
     action: 'DENY',
+    dryRun: false,
     meshWide: false,
     selector: null,
     targetServices: [],

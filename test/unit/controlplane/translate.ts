@@ -17,7 +17,7 @@ function fileChange(file: string, text: string | null): FileChange {
 
 export class Translation {
   readonly #store = new ObjectStore({ rootNamespace: 'istio-system' });
-  readonly #linker = new MeshLinker();
+  readonly #linker = new MeshLinker('istio-system');
   readonly #mesh = new Map<string, MeshResource>();
 
   /** Everything translated is fit for an agent, always. */

@@ -32,6 +32,8 @@ test('a pod becomes a workload: identity, node, addresses, only its own annotati
       workloadName: 'a',
       canonicalName: 'x',
       canonicalRevision: 'latest',
+      namedPorts: {},
+      locality: '',
       services: {},
     },
   ]);
@@ -137,11 +139,14 @@ test('a Service selects ready and unready pods of its namespace and resolves nam
         { port: 80, name: 'web', protocol: 'detect' },
         { port: 81, name: '', protocol: 'detect' },
       ],
+      internalTrafficPolicy: 'Cluster',
+      trafficDistribution: null,
+      externalName: null,
     },
   ]);
 });
 
-test('headless, selectorless, ExternalName and publishNotReadyAddresses', () => {
+test('headless, selectorless and publishNotReadyAddresses', () => {
   const unready = pod('{name: a, uid: a, labels: {app: x}}', undefined, 'status: {podIP: 10.0.0.1}');
   const headless = translate(`${service('{clusterIP: None, selector: {app: x}, ports: [{port: 80}]}')}---\n${unready}`);
   assert.deepEqual(headless.of('service')[0]?.addresses, []);
@@ -151,8 +156,6 @@ test('headless, selectorless, ExternalName and publishNotReadyAddresses', () => 
     translate(`${service('{selector: {}, ports: [{port: 80}]}')}---\n${unready}`).of('workload')[0]?.services,
     {},
   );
-  const external = translate(service('{type: ExternalName, externalName: x.example}'));
-  assert.deepEqual([external.mesh, external.findings.map(({ code }) => code)], [[], ['UNSUPPORTED']]);
   const publishing = service('{selector: {app: x}, ports: [{port: 80}], publishNotReadyAddresses: true}', 'early');
   const both = translate([publishing, service('{selector: {app: x}, ports: [{port: 80}]}'), unready].join('---\n'));
   const [workload] = both.of('workload');
@@ -276,20 +279,27 @@ for (const [kind, version] of [
     const text = `${service('{ports: [{port: 80}]}')}---\n${streamRoute(kind, version, hostnames + rules)}`;
     const translation = translate(text);
     const [found] = tls ? translation.of('tlsRoute') : translation.of('tcpRoute');
-    const own = { namespace: 'default', weight: 1, valid: false };
+    const own = { namespace: 'default', subset: null, weight: 1, valid: false };
+    const match = { hostnames: ['a.example', '*.b.example'], destinationBlocks: [], port: null, client: null };
     assert.deepEqual(found, {
       kind: tls ? 'tlsRoute' : 'tcpRoute',
+      source: kind,
       namespace: 'default',
       name: 'r',
       createdMs: Date.UTC(2026, 0, 1),
       parents: [{ namespace: 'default', name: 's', port: 80 }],
-      ...(tls ? { hostnames: ['a.example', '*.b.example'] } : {}),
-      backends: [
-        { ...own, name: 's', port: 80, weight: 3, valid: true },
-        { ...own, name: 't', port: 1 },
-        { ...own, name: 's', port: 9 },
-        { ...own, namespace: 'm', name: 'q', port: 80 },
-        { ...own, name: 'z', port: 0 },
+      clients: ['*'],
+      rules: [
+        {
+          matches: tls ? [match] : [],
+          backends: [
+            { ...own, name: 's', port: 80, weight: 3, valid: true },
+            { ...own, name: 't', port: 1 },
+            { ...own, name: 's', port: 9 },
+            { ...own, namespace: 'm', name: 'q', port: 80 },
+            { ...own, name: 'z', port: 0 },
+          ],
+        },
       ],
     });
     assert.deepEqual(
@@ -339,14 +349,23 @@ test('a route: defaults of the Gateway API; the first of two entries for one hea
       name: null,
       matches: [
         {
-          path: { type: 'prefix', value: '/' },
+          path: { type: 'prefix', value: '/', ignoreCase: false },
           method: null,
-          headers: [{ name: 'x-a', type: 'exact', value: 'one' }],
+          headers: [{ name: 'x-a', type: 'exact', value: 'one', invert: false }],
           queryParams: [],
+          scheme: null,
+          authority: null,
+          port: null,
+          client: null,
         },
       ],
       filters: [],
-      backends: [{ namespace: 'default', name: 's', port: 80, weight: 1, filters: [], valid: true }],
+      backends: [{ namespace: 'default', name: 's', port: 80, subset: null, weight: 1, filters: [], valid: true }],
+      directResponse: null,
+      fault: null,
+      timeouts: { requestMs: null, backendRequestMs: null },
+      retry: null,
+      sessionPersistence: null,
     },
   ]);
   assert.deepEqual(

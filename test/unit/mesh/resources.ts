@@ -13,7 +13,11 @@ import type {
   HttpRouteBackend,
   HttpRouteMatch,
   HttpRouteRule,
+  HeaderMatch,
+  PathMatch,
   StreamBackend,
+  StreamRouteRule,
+  StringMatch,
   TcpRoute,
   TlsRoute,
 } from '../../../mesh/route-model.ts';
@@ -36,6 +40,8 @@ export function workload(fields: Partial<Workload> & { uid: string }): Workload 
     workloadName: fields.uid,
     canonicalName: fields.uid,
     canonicalRevision: 'latest',
+    namedPorts: {},
+    locality: '',
     services: {},
     ...fields,
   };
@@ -48,28 +54,69 @@ export function service(fields: Partial<Service> & { name: string }): Service {
     hostname: `${fields.name}.shop.svc.cluster.local`,
     addresses: [],
     ports: [{ port: 80, name: 'http', protocol: 'http' }],
+    internalTrafficPolicy: 'Cluster',
+    trafficDistribution: null,
+    externalName: null,
     ...fields,
   };
 }
 
-export function routeMatch(fields: Partial<HttpRouteMatch> = {}): HttpRouteMatch {
-  return { path: null, method: null, headers: [], queryParams: [], ...fields };
+/** A match as a test writes it: what is left out has its default, a method alone is an exact one. */
+export interface WrittenMatch extends Partial<Omit<HttpRouteMatch, 'path' | 'method' | 'headers' | 'queryParams'>> {
+  readonly path?: (Omit<PathMatch, 'ignoreCase'> & Partial<PathMatch>) | null;
+  readonly method?: StringMatch | string | null;
+  readonly headers?: readonly (Omit<HeaderMatch, 'invert'> & Partial<HeaderMatch>)[];
+  readonly queryParams?: readonly (Omit<HeaderMatch, 'invert'> & Partial<HeaderMatch>)[];
+}
+
+export function routeMatch(fields: WrittenMatch = {}): HttpRouteMatch {
+  const { path = null, method = null, headers = [], queryParams = [], ...rest } = fields;
+  return {
+    path: path === null ? null : { ignoreCase: false, ...path },
+    method: typeof method === 'string' ? { type: 'exact', value: method } : method,
+    headers: headers.map((header) => ({ invert: false, ...header })),
+    queryParams: queryParams.map((param) => ({ invert: false, ...param })),
+    scheme: null,
+    authority: null,
+    port: null,
+    client: null,
+    ...rest,
+  };
 }
 
 export function backend(name: string, fields: Partial<HttpRouteBackend> = {}): HttpRouteBackend {
-  return { namespace: 'shop', name, port: 80, weight: 1, filters: [], valid: true, ...fields };
+  return { namespace: 'shop', name, port: 80, subset: null, weight: 1, filters: [], valid: true, ...fields };
 }
 
-export function routeRule(fields: Partial<HttpRouteRule> = {}): HttpRouteRule {
-  return { name: null, matches: [], filters: [], backends: [], ...fields };
+/** A rule as a test writes it; see WrittenMatch. */
+export interface WrittenRule extends Partial<Omit<HttpRouteRule, 'matches' | 'backends'>> {
+  readonly matches?: readonly WrittenMatch[];
+  readonly backends?: readonly (Omit<HttpRouteBackend, 'subset'> & Partial<HttpRouteBackend>)[];
+}
+
+export function routeRule({ matches = [], backends = [], ...fields }: WrittenRule = {}): HttpRouteRule {
+  return {
+    name: null,
+    matches: matches.map(routeMatch),
+    filters: [],
+    backends: backends.map((one) => ({ subset: null, ...one })),
+    directResponse: null,
+    fault: null,
+    timeouts: { requestMs: null, backendRequestMs: null },
+    retry: null,
+    sessionPersistence: null,
+    ...fields,
+  };
 }
 
 export function route(fields: Partial<HttpRoute> & { name: string }): HttpRoute {
   return {
     kind: 'httpRoute',
+    source: 'HTTPRoute',
     namespace: 'shop',
     createdMs: 0,
-    parents: [{ namespace: 'shop', name: 'web', port: null }],
+    parents: PARENTS,
+    clients: ['*'],
     rules: [],
     ...fields,
   };
@@ -79,6 +126,8 @@ export function source(fields: Partial<PolicySource> = {}): PolicySource {
   return {
     principals: [],
     notPrincipals: [],
+    requestPrincipals: [],
+    notRequestPrincipals: [],
     namespaces: [],
     notNamespaces: [],
     serviceAccounts: [],
@@ -110,23 +159,47 @@ export function condition(fields: Partial<PolicyCondition> = {}): PolicyConditio
 }
 
 export function streamBackend(name: string, fields: Partial<StreamBackend> = {}): StreamBackend {
-  return { namespace: 'shop', name, port: 80, weight: 1, valid: true, ...fields };
+  return { namespace: 'shop', name, port: 80, subset: null, weight: 1, valid: true, ...fields };
 }
 
-export function tlsRoute(fields: Partial<TlsRoute> & { name: string }): TlsRoute {
+/** A route of one rule as a test writes it: its host names and backends stand beside its name. */
+interface OneRule {
+  readonly hostnames?: readonly string[];
+  readonly backends?: readonly StreamBackend[];
+}
+
+function oneRule({ hostnames = [], backends = [] }: OneRule): readonly StreamRouteRule[] {
+  const matches = hostnames.length === 0 ? [] : [{ hostnames, destinationBlocks: [], port: null, client: null }];
+  return [{ matches, backends }];
+}
+
+export function tlsRoute({ hostnames, backends, ...fields }: Partial<TlsRoute> & OneRule & { name: string }): TlsRoute {
   return {
     kind: 'tlsRoute',
+    source: 'TLSRoute',
     namespace: 'shop',
     createdMs: 0,
     parents: PARENTS,
-    hostnames: [],
-    backends: [],
+    clients: ['*'],
+    rules: oneRule({ hostnames: hostnames ?? [], backends: backends ?? [] }),
     ...fields,
   };
 }
 
-export function tcpRoute(fields: Partial<TcpRoute> & { name: string }): TcpRoute {
-  return { kind: 'tcpRoute', namespace: 'shop', createdMs: 0, parents: PARENTS, backends: [], ...fields };
+export function tcpRoute({
+  backends,
+  ...fields
+}: Partial<TcpRoute> & Omit<OneRule, 'hostnames'> & { name: string }): TcpRoute {
+  return {
+    kind: 'tcpRoute',
+    source: 'TCPRoute',
+    namespace: 'shop',
+    createdMs: 0,
+    parents: PARENTS,
+    clients: ['*'],
+    rules: oneRule({ backends: backends ?? [] }),
+    ...fields,
+  };
 }
 
 const PARENTS = [{ namespace: 'shop', name: 'web', port: null }];
@@ -146,6 +219,7 @@ export function policy(fields: Partial<AuthorizationPolicy> & { name: string }):
     kind: 'authorizationPolicy',
     namespace: 'shop',
     action: 'ALLOW',
+    dryRun: false,
     meshWide: false,
     selector: null,
     targetServices: [],

@@ -5,7 +5,7 @@ import type { Cluster } from '../../../mesh/cluster.ts';
 import type { HttpRoute, HttpRouteMatch, PathMatch } from '../../../mesh/route-model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import { RouteTable } from '../../../mesh/route-table.ts';
-import { backend, request, route, routeMatch, routeRule, service } from './resources.ts';
+import { backend, request, route, routeMatch, routeRule, service, type WrittenMatch } from './resources.ts';
 
 const noCluster = (): null => null;
 
@@ -14,14 +14,14 @@ function clusterNamed(name: string): Cluster {
 }
 
 /** One route per match, named by its index, so that the matched route tells which match won. */
-function tableOf(...matches: Partial<HttpRouteMatch>[]): RouteTable {
+function tableOf(...matches: WrittenMatch[]): RouteTable {
   const rules = matches.map((match, i) => routeRule({ name: `m${i}`, matches: [routeMatch(match)] }));
   return new RouteTable([route({ name: 'r', rules })], noCluster);
 }
 
-const exact = (value: string): PathMatch => ({ type: 'exact', value });
-const prefix = (value: string): PathMatch => ({ type: 'prefix', value });
-const header = (name: string, value: string) => ({ name, type: 'exact' as const, value });
+const exact = (value: string): PathMatch => ({ type: 'exact', value, ignoreCase: false });
+const prefix = (value: string): PathMatch => ({ type: 'prefix', value, ignoreCase: false });
+const header = (name: string, value: string) => ({ name, type: 'exact' as const, value, invert: false });
 
 describe('RouteTable paths', () => {
   const rows: [string, string, boolean][] = [
@@ -123,7 +123,7 @@ describe('RouteTable predicates', () => {
 });
 
 describe('RouteTable precedence (HTTPRouteMatch)', () => {
-  const steps: [string, Partial<HttpRouteMatch>, Partial<HttpRouteMatch>][] = [
+  const steps: [string, WrittenMatch, WrittenMatch][] = [
     [
       'exact path beats everything else',
       { path: exact('/a/b') },
@@ -267,12 +267,14 @@ const anyHeaders = fc.array(
     maxLength: 2,
   },
 );
-const anyMatch: fc.Arbitrary<HttpRouteMatch> = fc.record({
-  path: fc.option(fc.record({ type: fc.constantFrom('exact' as const, 'prefix' as const), value: anyValue })),
-  method: fc.option(fc.constantFrom('GET', 'PUT'), { freq: 2 }),
-  headers: anyHeaders,
-  queryParams: anyHeaders,
-});
+const anyMatch: fc.Arbitrary<HttpRouteMatch> = fc
+  .record({
+    path: fc.option(fc.record({ type: fc.constantFrom('exact' as const, 'prefix' as const), value: anyValue })),
+    method: fc.option(fc.constantFrom('GET', 'PUT'), { freq: 2 }),
+    headers: anyHeaders,
+    queryParams: anyHeaders,
+  })
+  .map(routeMatch);
 const anyRoutes = fc.uniqueArray(
   fc.record({
     name: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
@@ -300,7 +302,7 @@ function naiveHolds(match: HttpRouteMatch, view: RequestView): boolean {
   const params = new URLSearchParams(view.query);
   return (
     pathHolds &&
-    (match.method === null || match.method === view.method) &&
+    (match.method === null || match.method.value === view.method) &&
     unique(match.headers).every((h) => view.headerValues(h.name).includes(h.value)) &&
     unique(match.queryParams).every((q) => params.get(q.name) === q.value)
   );

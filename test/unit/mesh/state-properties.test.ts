@@ -14,6 +14,7 @@ import {
 } from '../../../mesh/model.ts';
 import { bypassDestinations, type BypassEntry, bypassOfPod } from '../../../mesh/bypass.ts';
 import { destinationNeedsHttp } from '../../../mesh/layers.ts';
+import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { MeshState } from '../../../mesh/state.ts';
 import { backend, policy, policyRule, request, route, routeMatch, routeRule, service, workload } from './resources.ts';
 
@@ -124,7 +125,7 @@ const anyPolicy: fc.Arbitrary<MeshResource> = fc
 
 const anySettings: fc.Arbitrary<MeshResource> = fc
   .record({ name: fc.constantFrom('istio', 'istio-canary'), metrics: fc.boolean(), bypass: fc.boolean() })
-  .map((fields) => ({ kind: 'meshSettings', namespace: 'istio-system', accessLog: true, ...fields }));
+  .map((fields) => ({ ...DEFAULT_SETTINGS, ...fields }));
 
 const anyResource = fc.oneof(
   { weight: 3, arbitrary: anyWorkload },
@@ -323,14 +324,7 @@ describe('MeshState', () => {
         const state = new MeshState();
         for (const delta of deltas) assert.ok(state.apply(delta).ok);
         const before = JSON.stringify(everything(state));
-        const bad = {
-          kind: 'service',
-          namespace: 'shop',
-          name: 'bad',
-          hostname: 'bad',
-          addresses: ['10.0.0.256'],
-          ports: [],
-        } as const;
+        const bad = service({ name: 'bad', addresses: ['10.0.0.256'] });
         const upserts: MeshResource[] = [...last.upserts];
         upserts.splice(at, 0, bad);
         assert.equal(state.apply({ upserts, removals: last.removals }).ok, false);

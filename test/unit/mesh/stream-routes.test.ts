@@ -87,12 +87,13 @@ describe('StreamRoutes', () => {
 function naive(routes: readonly TlsRoute[], serverName: string): string | null {
   const score = (hostname: string): number => (hostname.startsWith('*') ? hostname.length - 1 : 1000);
   const found = routes.flatMap((route) => {
-    const matching = route.hostnames.filter((hostname) =>
+    const hostnames = route.rules.flatMap((rule) => rule.matches.flatMap((match) => match.hostnames));
+    const matching = hostnames.filter((hostname) =>
       hostname.startsWith('*.')
         ? serverName.endsWith(hostname.slice(1)) && serverName.length > hostname.length - 1
         : hostname === serverName,
     );
-    const best = Math.max(-1, ...matching.map(score), route.hostnames.length === 0 ? 0 : -1);
+    const best = Math.max(-1, ...matching.map(score), hostnames.length === 0 ? 0 : -1);
     return best < 0 ? [] : [{ route, best }];
   });
   found.sort(
@@ -133,7 +134,7 @@ describe('MeshState with TLSRoutes and TCPRoutes', () => {
       cluster?.endpoints.map(({ address, port }) => `${address}:${port}`),
       ['10.0.0.9:7'],
     );
-    applyAll(state, [{ ...secure, hostnames: ['y.test'] }]);
+    applyAll(state, [tlsRoute({ name: 't', parents, hostnames: ['y.test'] })]);
     assert.equal(target(state)?.streams?.match('x.test'), null);
     applyAll(state, [tcpRoute({ name: 't', parents, backends: [streamBackend('other', { port: 1, weight: 0 })] })]);
     assert.deepEqual(target(state)?.streams?.match(null)?.backends, { entries: [], totalWeight: 0 });

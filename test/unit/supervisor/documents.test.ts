@@ -16,6 +16,7 @@ import { StatsLedger } from '../../../agent/telemetry/stats-ledger.ts';
 import type { Service, Workload } from '../../../mesh/model.ts';
 import type { AuthorizationPolicy } from '../../../mesh/policy-model.ts';
 import type { HttpRoute } from '../../../mesh/route-model.ts';
+import { tcpRoute, tlsRoute } from '../mesh/resources.ts';
 
 function workload(name: string, change: Partial<Workload> = {}): Workload {
   return {
@@ -33,6 +34,8 @@ function workload(name: string, change: Partial<Workload> = {}): Workload {
     workloadName: name,
     canonicalName: name,
     canonicalRevision: 'latest',
+    namedPorts: {},
+    locality: '',
     services: { 'shop/web': [{ servicePort: 80, targetPort: 8080 }] },
     ...change,
   };
@@ -45,14 +48,19 @@ const service: Service = {
   hostname: 'web.shop.svc.cluster.local',
   addresses: ['10.96.0.1'],
   ports: [{ port: 80, name: 'http', protocol: 'http' }],
+  internalTrafficPolicy: 'Cluster',
+  trafficDistribution: null,
+  externalName: null,
 };
 
 const route: HttpRoute = {
   kind: 'httpRoute',
+  source: 'HTTPRoute',
   namespace: 'shop',
   name: 'split',
   createdMs: 0,
   parents: [{ namespace: 'shop', name: 'web', port: null }],
+  clients: ['*'],
   rules: [],
 };
 
@@ -62,6 +70,7 @@ function policy(change: Partial<AuthorizationPolicy>): AuthorizationPolicy {
     namespace: 'shop',
     name: 'p',
     action: 'ALLOW',
+    dryRun: false,
     meshWide: false,
     selector: null,
     targetServices: [],
@@ -83,8 +92,8 @@ test('routes of all kinds are one list, sorted by namespace and name', () => {
     { ...route, name: 'z' },
     { ...route, name: 'a' },
     { ...route, namespace: 'ant' },
-    { kind: 'tcpRoute', namespace: 'shop', name: 'b', createdMs: 0, parents: [], backends: [] },
-    { kind: 'tlsRoute', namespace: 'shop', name: 'a', createdMs: 0, parents: [], hostnames: [], backends: [] },
+    tcpRoute({ name: 'b' }),
+    tlsRoute({ name: 'a' }),
     service,
   ]);
   assert.deepEqual(

@@ -21,6 +21,8 @@ function workload(name: string): Workload {
     workloadName: name,
     canonicalName: name,
     canonicalRevision: 'latest',
+    namedPorts: {},
+    locality: '',
     services: {},
   };
 }

@@ -40,6 +40,8 @@ function workload(change: Partial<Workload> = {}): Workload {
     workloadName: 'web',
     canonicalName: 'web',
     canonicalRevision: 'latest',
+    namedPorts: {},
+    locality: '',
     services: {},
     ...change,
   };

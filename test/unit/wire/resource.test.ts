@@ -1,32 +1,54 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { keyOf, type MeshResource, type Workload } from '../../../mesh/model.ts';
+import { keyOf, type MeshKind, type MeshResource, type Workload } from '../../../mesh/model.ts';
+import { validateResource } from '../../../mesh/validate.ts';
 import { ipFromBytes, ipToBytes } from '../../../mesh/wire/ip-bytes.ts';
 import {
   ADDRESS_TYPE_URL,
-  AUTHORIZATION_POLICY_TYPE_URL,
   decodeResource,
   encodeResource,
-  HTTP_ROUTE_TYPE_URL,
   keyFromWireName,
+  TYPE_URLS,
   typeUrlOf,
   wireNameOf,
 } from '../../../mesh/wire/resource.ts';
-import { addressType, authorizationPolicyType, httpRouteType } from '../../../mesh/wire/schema-root.ts';
-import { arbitraryResource, arbitraryWorkload } from './mesh-arbitrary.ts';
+import { addressType, jsonResourceType } from '../../../mesh/wire/schema-root.ts';
+import { backend, policy, policyRule, route, routeRule } from '../mesh/resources.ts';
+import { arbitraryOf, arbitraryResource, arbitraryWorkload, MESH_KINDS } from './mesh-arbitrary.ts';
 
 function roundTrip(resource: MeshResource): ReturnType<typeof decodeResource> {
   return decodeResource(typeUrlOf(resource.kind), wireNameOf(keyOf(resource)), encodeResource(resource));
 }
 
-test('every resource of the model survives the wire unchanged', () => {
-  fc.assert(
-    fc.property(arbitraryResource, (resource) => {
-      assert.deepEqual(roundTrip(resource), { ok: true, resource });
-      assert.deepEqual(keyFromWireName(typeUrlOf(resource.kind), wireNameOf(keyOf(resource))), keyOf(resource));
-    }),
-    { numRuns: 300 },
+for (const kind of MESH_KINDS) {
+  test(`a ${kind} survives the wire unchanged, and is valid to agents`, () => {
+    fc.assert(
+      fc.property(arbitraryOf(kind), (resource) => {
+        assert.equal(validateResource(resource), null);
+        assert.deepEqual(roundTrip(resource), { ok: true, resource });
+        assert.deepEqual(keyFromWireName(typeUrlOf(resource.kind), wireNameOf(keyOf(resource))), keyOf(resource));
+      }),
+      { numRuns: 100 },
+    );
+  });
+}
+
+test('every kind has a type URL that agents subscribe to, policies before what they protect, settings last', () => {
+  const at = (kind: MeshKind): number => TYPE_URLS.indexOf(typeUrlOf(kind));
+  for (const kind of MESH_KINDS) assert.ok(at(kind) >= 0, kind);
+  assert.equal(new Set(TYPE_URLS).size, MESH_KINDS.length - 1, 'workloads and Services share one');
+  const order: MeshKind[] = [
+    'authorizationPolicy',
+    'networkPolicy',
+    'workload',
+    'serviceEntry',
+    'httpRoute',
+    'meshSettings',
+  ];
+  assert.deepEqual(
+    order.map(at),
+    order.map(at).sort((a, b) => a - b),
   );
 });
 
@@ -43,7 +65,22 @@ test('equal content encodes to equal bytes, whatever the order of its keys', () 
       assert.deepEqual(encodeResource(same), encodeResource(workload));
     }),
   );
+  fc.assert(
+    fc.property(arbitraryResource, (resource) => {
+      assert.deepEqual(encodeResource(reversedDeep(resource) as MeshResource), encodeResource(resource));
+    }),
+  );
 });
+
+function reversedDeep(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reversedDeep);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .reverse()
+      .map(([key, inner]) => [key, reversedDeep(inner)]),
+  );
+}
 
 test("a workload's bytes have Istio's field numbers", () => {
   const workload: Workload = {
@@ -61,6 +98,8 @@ test("a workload's bytes have Istio's field numbers", () => {
     workloadName: 'w',
     canonicalName: 'c',
     canonicalRevision: 'r',
+    namedPorts: {},
+    locality: '',
     services: { 'ns/web': [{ servicePort: 80, targetPort: 8080 }] },
   };
   const hex = Buffer.from(encodeResource(workload)).toString('hex');
@@ -80,94 +119,112 @@ test("a workload's bytes have Istio's field numbers", () => {
   assert.ok(Buffer.from(encodeResource(workload)).includes('ns/web.ns.svc.cluster.local'));
 });
 
-const policy = { namespace: 'a', name: 'b', action: 1, rules: [{ from: [{}], to: [{}] }] };
-const route = { namespace: 'a', name: 'b', parents: [{ namespace: 'a', name: 's' }], rules: [] };
 const workload = { uid: 'u', namespace: 'a', name: 'p' };
+const POLICY_URL = typeUrlOf('authorizationPolicy');
+const ROUTE_URL = typeUrlOf('httpRoute');
+const goodPolicy = policy({ namespace: 'a', name: 'b', rules: [policyRule({ to: [{ ports: [80] }] })] });
+const goodRoute = route({ namespace: 'a', name: 'b', rules: [routeRule({ backends: [backend('s')] })] });
+
+/** A message around any text at all. */
+function messageOf(json: string): Uint8Array {
+  return bytesOf(jsonResourceType('authorizationPolicy'), { json });
+}
+
+/** The good policy's message after a change of its text. */
+function changed(from: string | RegExp, to: string): Uint8Array {
+  const { json } = jsonResourceType('authorizationPolicy').decode(encodeResource(goodPolicy)) as unknown as {
+    json: string;
+  };
+  const text = json.replace(from, to);
+  assert.notEqual(text, json);
+  return messageOf(text);
+}
+
+function withFields(resource: MeshResource, fields: object): Uint8Array {
+  return encodeResource({ ...resource, ...fields });
+}
+
 const hostile: readonly [string, string, string, () => Uint8Array, RegExp][] = [
+  ['no text', POLICY_URL, 'a/b', () => new Uint8Array(), /^json is not JSON/],
+  ['a text that is no JSON', POLICY_URL, 'a/b', () => messageOf('{"kind":'), /^json is not JSON/],
+  ['a list', POLICY_URL, 'a/b', () => messageOf('[]'), /^kind is not authorizationPolicy/],
+  ['null', POLICY_URL, 'a/b', () => messageOf('null'), /^kind is not authorizationPolicy/],
+  ['lists nested half a million deep', POLICY_URL, 'a/b', () => messageOf('['.repeat(500_000)), /^json is not JSON/],
   [
-    'policy without action',
-    AUTHORIZATION_POLICY_TYPE_URL,
+    'closed lists nested deep',
+    POLICY_URL,
     'a/b',
-    () => bytesOf(authorizationPolicyType, { ...policy, action: 0 }),
-    /^action 0 is unknown; known: ALLOW, DENY/,
+    () => changed('"rules":[', `"rules":[${'['.repeat(100_000)}${']'.repeat(100_000)},`),
+    /^rules\[0\] an object must be an object/,
   ],
+  ['a message of another kind', ROUTE_URL, 'a/b', () => encodeResource(goodPolicy), /^kind is not httpRoute/],
   [
     'policy with a future action',
-    AUTHORIZATION_POLICY_TYPE_URL,
+    POLICY_URL,
     'a/b',
-    () => bytesOf(authorizationPolicyType, { ...policy, action: 9 }),
-    /^action 9 is unknown/,
+    () => withFields(goodPolicy, { action: 'ASK' }),
+    /^action "ASK" must be one of ALLOW, DENY, AUDIT, CUSTOM/,
   ],
   [
     'policy port',
-    AUTHORIZATION_POLICY_TYPE_URL,
+    POLICY_URL,
     'a/b',
-    () => bytesOf(authorizationPolicyType, { ...policy, rules: [{ to: [{ ports: [70_000] }] }] }),
-    /^rules\[0\]\.to\[0\]\.ports\[0\] 70000 is not an integer/,
+    () => changed('[80]', '[70000]'),
+    /^rules\[0\]\.to\[0\]\.ports\[0\] 70000 must be a whole number/,
   ],
+  ['a field of the message', POLICY_URL, 'a/b', () => later(encodeResource(goodPolicy)), /upgrade the agent/],
+  ['a field of the resource', POLICY_URL, 'a/b', () => changed('"to":', '"unless":[],"to":'), /unless this version/],
+  ['a key that comes twice', POLICY_URL, 'a/b', () => changed('"action":', '"action":"DENY","action":'), /canonical/],
   [
-    'empty condition',
-    AUTHORIZATION_POLICY_TYPE_URL,
+    'a key __proto__',
+    POLICY_URL,
     'a/b',
-    () => bytesOf(authorizationPolicyType, { ...policy, rules: [{ from: [{ namespaces: [''] }] }] }),
-    /^rules\[0\]\.from\[0\]\.namespaces\[0\] "" is not allowed/,
+    () => changed('"action":', '"__proto__":{},"action":'),
+    /^__proto__ this version/,
   ],
+  ['keys in another order', POLICY_URL, 'a/b', () => messageOf(JSON.stringify(goodPolicy)), /not canonical/],
+  ['space', POLICY_URL, 'a/b', () => changed('"action":', '"action": '), /not canonical/],
+  ['a number written otherwise', POLICY_URL, 'a/b', () => changed('[80]', '[8e1]'), /not canonical/],
   [
-    'unknown field',
-    AUTHORIZATION_POLICY_TYPE_URL,
-    'a/b',
-    () => Buffer.concat([bytesOf(authorizationPolicyType, policy), Buffer.from('9a0301aa', 'hex')]),
-    /upgrade the agent/,
-  ],
-  [
-    'wrong envelope name',
-    AUTHORIZATION_POLICY_TYPE_URL,
-    'a/other',
-    () => bytesOf(authorizationPolicyType, policy),
-    /^name says "a\/b"/,
-  ],
-  [
-    'bad namespace',
-    AUTHORIZATION_POLICY_TYPE_URL,
-    '../b',
-    () => bytesOf(authorizationPolicyType, { ...policy, namespace: '..' }),
-    /^namespace "\.\."/,
-  ],
-  [
-    'route weight',
-    HTTP_ROUTE_TYPE_URL,
+    'malformed UTF-8',
+    POLICY_URL,
     'a/b',
     () =>
-      bytesOf(httpRouteType, {
-        ...route,
-        rules: [{ backends: [{ namespace: 'a', name: 's', port: 1, weight: 1_000_001 }] }],
-      }),
-    /weight 1000001/,
+      Buffer.from(Buffer.from(encodeResource(goodPolicy)).toString('latin1').replace('ALLOW', 'AL\xffOW'), 'latin1'),
+    /^action .* must be one of/,
   ],
+  ['wrong envelope name', POLICY_URL, 'a/other', () => encodeResource(goodPolicy), /^name says "a\/b"/],
   [
-    'route created_ms',
-    HTTP_ROUTE_TYPE_URL,
+    'a name without its source',
+    ROUTE_URL,
     'a/b',
-    () => bytesOf(httpRouteType, { ...route, createdMs: -5 }),
-    /^created_ms -5/,
+    () => withFields(goodRoute, { source: 'VirtualService' }),
+    /^name says "VirtualService\/a\/b"/,
+  ],
+  ['bad namespace', POLICY_URL, '../b', () => withFields(goodPolicy, { namespace: '..' }), /^namespace "\.\."/],
+  [
+    'too many rules',
+    POLICY_URL,
+    'a/b',
+    () => withFields(goodPolicy, { rules: Array.from({ length: 8_193 }, () => policyRule()) }),
+    /^rules has 8193 entries: at most 8192/,
   ],
   [
-    'header injection',
-    HTTP_ROUTE_TYPE_URL,
+    'too many labels',
+    POLICY_URL,
     'a/b',
     () =>
-      bytesOf(httpRouteType, {
-        ...route,
-        rules: [{ filters: [{ type: 1, set: [{ name: 'x', value: 'a\r\nb: c' }] }] }],
+      withFields(goodPolicy, {
+        selector: Object.fromEntries(Array.from({ length: 8_193 }, (_, index) => [`l${index}`, ''])),
       }),
-    /filters\[0\]\.set\[0\]\.value/,
+    /^selector has 8193 entries/,
   ],
   [
-    'relative path',
-    HTTP_ROUTE_TYPE_URL,
+    'long text',
+    POLICY_URL,
     'a/b',
-    () => bytesOf(httpRouteType, { ...route, rules: [{ matches: [{ path: { type: 1, value: 'x' } }] }] }),
-    /path\.value "x"/,
+    () => withFields(goodPolicy, { rules: [policyRule({ to: [{ paths: [`/${'x'.repeat(8_192)}`] }] })] }),
+    /paths\[0\] is longer than 8192 characters/,
   ],
   [
     'address length',
@@ -201,33 +258,15 @@ const hostile: readonly [string, string, string, () => Uint8Array, RegExp][] = [
     () => bytesOf(addressType, { workload }).subarray(0, 4),
     /is not a protobuf message/,
   ],
+  ['truncated JSON', POLICY_URL, 'a/b', () => encodeResource(goodPolicy).subarray(0, 50), /is not JSON/],
   ['unknown type', 'type.googleapis.com/x.Y', 'u', () => new Uint8Array(), /unknown type/],
-  [
-    'too many rules',
-    AUTHORIZATION_POLICY_TYPE_URL,
-    'a/b',
-    () => bytesOf(authorizationPolicyType, { ...policy, rules: Array.from({ length: 8_193 }, () => ({})) }),
-    /^rules has more than 8192 entries/,
-  ],
-  [
-    'too many labels',
-    AUTHORIZATION_POLICY_TYPE_URL,
-    'a/b',
-    () => {
-      const matchLabels = Object.fromEntries(Array.from({ length: 8_193 }, (_, index) => [`l${index}`, '']));
-      return bytesOf(authorizationPolicyType, { ...policy, selector: { matchLabels } });
-    },
-    /^selector\.match_labels has more than 8192 entries/,
-  ],
-  [
-    'long text',
-    AUTHORIZATION_POLICY_TYPE_URL,
-    'a/b',
-    () => bytesOf(authorizationPolicyType, { ...policy, rules: [{ to: [{ paths: [`/${'x'.repeat(8_192)}`] }] }] }),
-    /paths\[0\] is longer than 8192 characters/,
-  ],
   ['huge', ADDRESS_TYPE_URL, 'u', () => new Uint8Array(1_048_577), /is larger than 1048576 octets/],
 ];
+
+/** With field 51, which no version has yet. */
+function later(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([bytes, Buffer.from('9a0301aa', 'hex')]);
+}
 
 function bytesOf(type: typeof addressType, message: object): Uint8Array {
   return type.encode(message).finish();

@@ -8,6 +8,7 @@ import { type Caps, DEFAULT_CAPS } from '../ipc/caps.ts';
 import type { LogLevel } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import type { PathNormalization } from '../../mesh/path.ts';
+import type { Endpoint } from '../../mesh/cluster.ts';
 import { MeshState } from '../../mesh/state.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { BoundCounters } from '../telemetry/bounds.ts';
@@ -38,7 +39,7 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly self: WorkerIdentity;
   readonly reactor: Reactor;
   readonly inFlight = new InFlight();
-  readonly mesh = new MeshState({ onSlotAssigned: (endpoint) => this.inFlight.assign(endpoint) });
+  readonly mesh: MeshState;
   readonly accessLog: AccessLog;
   readonly log: LogFunction;
   readonly random: () => number;
@@ -84,6 +85,8 @@ export class WorkerContext implements UpstreamEnvironment {
     caps?: Caps;
   }) {
     this.self = parts.self;
+    const onSlotAssigned = (endpoint: Endpoint): void => this.inFlight.assign(endpoint);
+    this.mesh = new MeshState({ onSlotAssigned, node: parts.self.node });
     this.reactor = parts.reactor;
     this.accessLog = parts.accessLog;
     this.bounds = parts.bounds;

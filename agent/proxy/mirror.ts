@@ -39,7 +39,7 @@ export function mirrorPeer(flow: Flow, cluster: Cluster, request: RequestView): 
     context.bounds.hit('mirrorsPerWorkerMax');
     return null;
   }
-  const choice = flow.chooseFrom(cluster.endpoints);
+  const choice = flow.chooseFrom(cluster, null);
   if (!choice.ok) {
     context.bounds.event('mirror_without_endpoint');
     return null;

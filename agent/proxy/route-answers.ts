@@ -4,8 +4,9 @@
  *
  *   delay ─► abort ─► redirect │ direct response ─► CORS preflight ─► (a backend is chosen)
  */
-import { corsPreflight, injectedAbort, injectedDelay, redirectLocation } from '../../mesh/route-actions.ts';
-import type { RouteActions } from '../../mesh/route-actions.ts';
+import { corsPreflight } from '../../mesh/cors.ts';
+import { redirectLocation } from '../../mesh/redirect.ts';
+import { injectedAbort, injectedDelay, type RouteActions } from '../../mesh/route-actions.ts';
 import type { RequestView } from '../../mesh/request.ts';
 import type { RouteMatch } from '../../mesh/route-table.ts';
 import { type ConfiguredAnswer, localBody, NO_HEADERS } from './local-response.ts';
@@ -38,10 +39,8 @@ export function answerOf(
     return configured(redirect.statusCode, [{ name: 'location', value: location }], null);
   }
   if (directResponse !== null) return configured(directResponse.status, NO_HEADERS, directResponse.body);
-  if (cors === null || request.method !== 'OPTIONS') return null;
-  const origin = request.header('origin');
-  if (origin === undefined || request.header('access-control-request-method') === undefined) return null;
-  const headers = corsPreflight(cors, origin, request);
+  const origin = cors === null || request.method !== 'OPTIONS' ? undefined : request.header('origin');
+  const headers = cors === null || origin === undefined ? null : corsPreflight(cors, origin, request);
   return headers === null ? null : configured(200, headers, null);
 }
 

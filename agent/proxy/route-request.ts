@@ -6,7 +6,11 @@ import { pickWeighted } from '../../mesh/balance.ts';
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
 import type { NamespacedName, PortProtocol } from '../../mesh/model.ts';
 import type { RequestView } from '../../mesh/request.ts';
-import { corsResponseHeaders, type RouteActions, rewrittenPath } from '../../mesh/route-actions.ts';
+import { corsResponseHeaders } from '../../mesh/cors.ts';
+import type { CompiledPort } from '../../mesh/destination.ts';
+import { normalisePath } from '../../mesh/path.ts';
+import { rewrittenPath } from '../../mesh/path-rewrite.ts';
+import type { RouteActions } from '../../mesh/route-actions.ts';
 import type { NameValue } from '../../mesh/route-model.ts';
 import type { RouteMatch, WeightedCluster } from '../../mesh/route-table.ts';
 import type { Choice, Flow } from './flow.ts';
@@ -70,6 +74,15 @@ const outcome: RouteOutcome = {
 
 const forwarded = new ForwardedView();
 
+/** Why nobody was chosen. */
+const STATUS: Readonly<Record<Extract<Choice, { ok: false }>['reason'], number>> = {
+  NO_HEALTHY_UPSTREAM: 503,
+  NO_ROUTE: 503,
+  NO_VALID_BACKEND: 503,
+  // As Istio's BlackHoleCluster answers.
+  NOT_IN_REGISTRY: 502,
+};
+
 /** Hot. The result is valid until the next call. */
 export function routeRequest(flow: Flow, head: RequestView, stage: Stage): RouteOutcome {
   outcome.delayMs = 0;
@@ -83,12 +96,12 @@ export function routeRequest(flow: Flow, head: RequestView, stage: Stage): Route
   outcome.responseEdits = null;
   outcome.actions = null;
   outcome.corsHeaders = NO_HEADERS;
-  const routed = flow.routed;
+  const target = flow.routed ?? flow.routedByName(head.host);
   // The other node has translated already what comes from there.
   outcome.speaks = flow.direction === 'inbound' ? 'same' : spoken(flow.protocol, false);
-  const choice = routed === null || routed.routes === null ? flow.choose() : chooseByRoute(flow, head, routed, stage);
+  const choice = target === null ? flow.choose() : chooseByRoute(flow, head, target, stage);
   if (choice === null) return outcome;
-  if (!choice.ok) return refuse(choice.reason === 'NOT_IN_REGISTRY' ? 502 : 503, choice.reason, 'UH');
+  if (!choice.ok) return refuse(STATUS[choice.reason], choice.reason, 'UH');
   const { peer } = choice;
   outcome.peer = peer;
   const authorization = flow.authorization(peer);
@@ -104,12 +117,13 @@ export function routeRequest(flow: Flow, head: RequestView, stage: Stage): Route
     : refuse(403, verdict.reason, '-');
 }
 
-type Routed = NonNullable<Flow['routed']>;
-
 /** null: `outcome` already has the answer. */
-function chooseByRoute(flow: Flow, head: RequestView, routed: Routed, stage: Stage): Choice | null {
-  const match = (routed.routes as NonNullable<Routed['routes']>).match(head, flow.routeClient);
+function chooseByRoute(flow: Flow, head: RequestView, target: CompiledPort, stage: Stage): Choice | null {
+  const { routes } = target;
+  if (routes === null) return flow.chooseByPort(target);
+  const match = routes.match(head, flow.routeClient);
   if (match === null) {
+    if (!routes.concerns(flow.routeClient)) return flow.chooseByPort(target);
     refuse(404, 'NO_ROUTE', 'NR');
     return null;
   }
@@ -120,11 +134,11 @@ function chooseByRoute(flow: Flow, head: RequestView, routed: Routed, stage: Sta
     refuse(500, 'NO_VALID_BACKEND', 'NC');
     return null;
   }
-  outcome.speaks = spoken(backend.cluster.port.protocol, backend.cluster !== routed.cluster);
+  outcome.speaks = spoken(backend.cluster.port.protocol, backend.cluster !== target.cluster);
   outcome.requestEdits = backend.requestEdits;
   outcome.responseEdits = backend.responseEdits;
-  if (backend.rewrite !== null) rewrite(backend, match, head);
-  return flow.chooseFrom(backend.cluster.endpoints);
+  if (backend.rewrite !== null) rewrite(flow, backend, match, head);
+  return flow.chooseFrom(backend.cluster, target.cluster);
 }
 
 /** Whether the request goes on to a backend; else `outcome` says what becomes of it. */
@@ -152,7 +166,7 @@ function proceeds(flow: Flow, head: RequestView, match: RouteMatch, actions: Rou
 /** Edits of backends that rewrite the host, which is one of the edits to everybody else. */
 const editsWithHost = new WeakMap<WeightedCluster, HeaderEdits>();
 
-function rewrite(backend: WeightedCluster, match: RouteMatch, head: RequestView): void {
+function rewrite(flow: Flow, backend: WeightedCluster, match: RouteMatch, head: RequestView): void {
   const { rewrite: wanted, requestEdits } = backend;
   if (wanted === null) return;
   if (wanted.host !== null) {
@@ -166,7 +180,10 @@ function rewrite(backend: WeightedCluster, match: RouteMatch, head: RequestView)
   // OPTIONS * and CONNECT have no path to rewrite.
   if (wanted.path === null || head.path.charCodeAt(0) !== SLASH) return;
   const path = rewrittenPath(wanted, match.matched, head.path);
-  if (path !== head.path) outcome.path = path;
+  if (path === head.path) return;
+  // What is no path under the mesh's own mode is left as it is, and refused where it would be written.
+  const normal = normalisePath(path, flow.context.pathNormalization);
+  outcome.path = normal.ok ? normal.path : path;
 }
 
 const SLASH = 0x2f;

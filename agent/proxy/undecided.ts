@@ -332,6 +332,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   }
 
   #becomeRelay(serverName: string | null): void {
+    if (this.#flow.mayBeElsewhere) this.#closeEager();
     const eager = this.#eager;
     this.#eager = null;
     if (eager !== null) {

@@ -45,8 +45,8 @@ const DIMENSIONS: readonly Dimension[] = [
 
 interface Dimension {
   /** Empty: the match does not depend on it. */
-  patterns(match: RequestMatch): readonly string[];
-  read(view: RequestView): string;
+  readonly patterns: (match: RequestMatch) => readonly string[];
+  readonly read: (view: RequestView) => string;
 }
 
 /** Results of lookups; every user takes off what it has put on. */

@@ -16,12 +16,7 @@
 import type { Authorization } from './authz.ts';
 import { type Endpoint, SlotTable } from './cluster.ts';
 import type { CompiledPort, Destination, ServiceDestination } from './destination.ts';
-import {
-  isExternalWorkload,
-  servicesOfEntry,
-  servicesOfSelected,
-  workloadsOfEntry,
-} from './external-services.ts';
+import { isExternalWorkload, servicesOfEntry, servicesOfSelected, workloadsOfEntry } from './external-services.ts';
 import { familyOf } from './ip.ts';
 import {
   keyOf,
@@ -38,12 +33,7 @@ import {
 import { NetworkPolicyIndex, type WorkloadNetworkPolicy } from './network-policy.ts';
 import { PeerAuthenticationIndex, type WorkloadPeerAuthentication } from './peer-authentication.ts';
 import { PolicyIndex } from './policy-index.ts';
-import type {
-  AuthorizationPolicy,
-  NetworkPolicy,
-  PeerAuthentication,
-  RequestAuthentication,
-} from './policy-model.ts';
+import type { AuthorizationPolicy, NetworkPolicy, PeerAuthentication, RequestAuthentication } from './policy-model.ts';
 import { RequestAuthenticationIndex, type WorkloadRequestAuthentication } from './request-authentication.ts';
 import { type AnyRoute, RouteIndex } from './route-index.ts';
 import type { HttpRoute, TcpRoute, TlsRoute } from './route-model.ts';

@@ -238,7 +238,7 @@ export const limits = {
   firstByteTimeoutMs: 60_000,
   /** From the first byte of a head to its last: 408. */
   headTimeoutMs: 30_000,
-  /** No byte in either direction on a connection (Envoy's and Istio's idle timeout: 1 h). */
+  /** No byte in either direction on a connection (Envoy's and Istio's idle timeout: 1 h). A stream of HTTP/2: after one to three times as long. */
   idleTimeoutMs: 3_600_000,
   /**
    * First octets on an undeclared port that could still become HTTP or TLS and do not go on: relayed as TCP. Longer than a
@@ -257,7 +257,10 @@ export const limits = {
   turnWaitMs: 1_000,
   /** A pooled upstream connection unused for this long is closed. */
   upstreamIdleTimeoutMs: 60_000,
-  /** Half-closed connection with no progress. */
+  /**
+   * Half-closed connection with no progress. After an endpoint's GOAWAY the same goes for requests that are neither sent whole nor answered
+   * yet: longer would keep the endpoint from ending, shorter would end calls that only rest.
+   */
   halfCloseTimeoutMs: 300_000,
 
   // --- telemetry

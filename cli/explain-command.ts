@@ -40,7 +40,11 @@ export function registerExplainCommand(program: Command): void {
     .command('explain')
     .description('why a request goes where it goes, or is refused: the deciding object, rule and clause')
     .argument('[request-id]', 'a request seen in an access log (field `id`) or in the header x-weir-request')
-    .option('-f, --file <path>', 'decide by this file or folder of YAML instead of a running mesh (repeatable; - is stdin)', collect)
+    .option(
+      '-f, --file <path>',
+      'decide by this file or folder of YAML instead of a running mesh (repeatable; - is stdin)',
+      collect,
+    )
     .option('--controller [socket]', 'decide by what a controller holds (default socket: /run/weir/controller.sock)')
     .option('--root-namespace <name>', 'with -f: policies in this namespace apply to the whole mesh', 'istio-system')
     .option('--from <client>', 'POD.NAMESPACE, or NAMESPACE/SERVICEACCOUNT; none: a client without identity')
@@ -64,7 +68,10 @@ export function registerExplainCommand(program: Command): void {
 async function run(requestId: string | undefined, flags: ExplainFlags): Promise<void> {
   const ways = [requestId, flags.to, flags.requests].filter((way) => way !== undefined).length;
   if (ways !== 1) {
-    throw new CliError('say what to explain: --to HOST:PORT, a request id, or --requests FILE (one of them)', EXIT.usage);
+    throw new CliError(
+      'say what to explain: --to HOST:PORT, a request id, or --requests FILE (one of them)',
+      EXIT.usage,
+    );
   }
   if (requestId !== undefined) return explainRecorded(requestId, flags);
   if (flags.requests !== undefined) return explainLines(flags, flags.requests);
@@ -107,7 +114,10 @@ async function localMesh(flags: ExplainFlags, questions: readonly ParsedRequest[
     const { state, findings } = readOfflineMesh(file, { rootNamespace, destinations });
     const refused = findings.filter(({ severity }) => severity === 'error').length;
     if (refused > 0) {
-      await write(process.stderr, `weir: ${refused} objects were refused and play no part; \`weir analyze -f …\` says why\n`);
+      await write(
+        process.stderr,
+        `weir: ${refused} objects were refused and play no part; \`weir analyze -f …\` says why\n`,
+      );
     }
     return state;
   }
@@ -131,7 +141,9 @@ async function explainRecorded(id: string, flags: ExplainFlags): Promise<void> {
   const found = answers.flatMap(({ body }) => (body.found === null ? [] : [body.found]));
   const [recorded] = found;
   if (recorded === undefined) {
-    throw new CliError(`request ${id} is not among the last ones that the agents remember; ask again with --from and --to`);
+    throw new CliError(
+      `request ${id} is not among the last ones that the agents remember; ask again with --from and --to`,
+    );
   }
   await printDecisions([recorded.decision], flags.output);
   if (flags.output === 'table') await say(`then       ${recorded.then}\n`);
@@ -147,7 +159,10 @@ async function explainLines(flags: ExplainFlags, file: string): Promise<void> {
   const questions: ParsedRequest[] = [];
   for await (const question of readQuestions(file)) {
     if (questions.length >= DOCUMENT_LINES_MAX && flags.output !== 'jsonl') {
-      throw new CliError(`more than ${DOCUMENT_LINES_MAX} requests: use -o jsonl, which answers line by line`, EXIT.usage);
+      throw new CliError(
+        `more than ${DOCUMENT_LINES_MAX} requests: use -o jsonl, which answers line by line`,
+        EXIT.usage,
+      );
     }
     questions.push(question);
   }

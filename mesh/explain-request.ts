@@ -77,7 +77,8 @@ class Fault extends Error {}
 
 /** Reads one line. Never throws, whatever is in it. */
 export function parseExplainRequest(line: string): ParsedRequest {
-  if (line.length > REQUEST_LINE_MAX) return { ok: false, id: '', error: `is longer than ${REQUEST_LINE_MAX} characters` };
+  if (line.length > REQUEST_LINE_MAX)
+    return { ok: false, id: '', error: `is longer than ${REQUEST_LINE_MAX} characters` };
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -89,7 +90,8 @@ export function parseExplainRequest(line: string): ParsedRequest {
 
 /** The same from a value that is JSON already. */
 export function readExplainRequest(value: unknown): ParsedRequest {
-  const id = isObject(value) && (typeof value['id'] === 'string' || typeof value['id'] === 'number') ? String(value['id']) : '';
+  const id =
+    isObject(value) && (typeof value['id'] === 'string' || typeof value['id'] === 'number') ? String(value['id']) : '';
   try {
     return { ok: true, request: readRequest(mapping(value, 'the request'), id) };
   } catch (error) {
@@ -102,7 +104,8 @@ function readRequest(value: Json, id: string): ExplainRequest {
   if (id === '') throw new Fault('id is missing: give each request a text or number of its own');
   const connection = readConnection(value['connection']);
   const http = value['http'] === null || value['http'] === undefined ? null : readHttp(mapping(value['http'], 'http'));
-  if (connection.protocol === 'http' && http === null) throw new Fault('http is missing: connection.protocol says http');
+  if (connection.protocol === 'http' && http === null)
+    throw new Fault('http is missing: connection.protocol says http');
   return {
     id,
     source: readSource(mapping(value['source'], 'source')),
@@ -122,9 +125,15 @@ function readSource(source: Json): ExplainSource {
   if (principal === null) return { identity: null, namespace: namespace ?? '', ip, remoteIp };
   const parts = PRINCIPAL.exec(principal);
   if (parts === null) {
-    throw new Fault(`source.principal is ${JSON.stringify(principal)}: write spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT, or null`);
+    throw new Fault(
+      `source.principal is ${JSON.stringify(principal)}: write spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT, or null`,
+    );
   }
-  const identity = { trustDomain: parts[1] as string, namespace: parts[2] as string, serviceAccount: parts[3] as string };
+  const identity = {
+    trustDomain: parts[1] as string,
+    namespace: parts[2] as string,
+    serviceAccount: parts[3] as string,
+  };
   agree(namespace, identity.namespace, 'source.namespace');
   agree(serviceAccount, identity.serviceAccount, 'source.serviceAccount');
   return { identity, namespace: identity.namespace, ip, remoteIp };
@@ -132,7 +141,9 @@ function readSource(source: Json): ExplainSource {
 
 function agree(given: string | null, proven: string, field: string): void {
   if (given !== null && given !== proven) {
-    throw new Fault(`${field} is ${JSON.stringify(given)}, source.principal says ${JSON.stringify(proven)}: make them agree, or leave one out`);
+    throw new Fault(
+      `${field} is ${JSON.stringify(given)}, source.principal says ${JSON.stringify(proven)}: make them agree, or leave one out`,
+    );
   }
 }
 

@@ -370,7 +370,8 @@ export class MeshState {
   /** Puts a workload into the tables with everything that it backs. */
   #placeWorkload(given: Workload): void {
     const previous = this.#workloads.byUid(given.uid);
-    const workload = { ...given, services: { ...given.services, ...this.#selectedServices(given.uid) } };
+    const more = this.#selectedServices(given.uid);
+    const workload = more === NO_SERVICES ? given : { ...given, services: { ...given.services, ...more } };
     this.#workloads.upsert(workload);
     for (const service of servicesOf(previous, workload)) this.#services.membersChanged(service);
   }

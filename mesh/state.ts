@@ -168,6 +168,11 @@ export class MeshState {
     return this.#visibility.sees(client, destination.service, port) ? destination : UNKNOWN;
   }
 
+  /** False: resolveHost() finds nobody anything. */
+  get knowsHosts(): boolean {
+    return this.#entries.size > 0;
+  }
+
   /** The ServiceEntry that a client means by a host name (lower case), for addresses that the mesh does not know. */
   resolveHost(client: Workload | null, host: string, port: number, family: 4 | 6): ServiceDestination | null {
     if (this.#entries.size === 0) return null;

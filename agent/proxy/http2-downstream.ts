@@ -182,7 +182,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
   onRequest(stream: Http2Stream, list: HeaderList, endStream: boolean): void {
     this.#requests++;
     this.flow.pod.requests++;
-    const facts = (list.request ??= new RequestFacts(list));
+    const facts = RequestFacts.of(list, this.context.pathNormalization);
     if (facts.malformed !== '' || (endStream && facts.contentLength > 0)) {
       this.context.bounds.event('http2_malformed_request');
       this.session.malformed(stream);

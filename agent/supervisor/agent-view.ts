@@ -6,6 +6,7 @@
 import { statSync } from 'node:fs';
 import type {
   ConnectionsDocument,
+  RequestsDocument,
   PodDocument,
   PolicyDocument,
   RouteDocument,
@@ -36,6 +37,7 @@ import {
   type MetricsSource,
   PrometheusExporter,
 } from '../telemetry/prometheus.ts';
+import { limits } from '../limits.ts';
 import type { StatsLedger } from '../telemetry/stats-ledger.ts';
 import type { AccessLogSink } from './access-log-sink.ts';
 import type { AgentLog } from './log.ts';
@@ -174,6 +176,11 @@ export class AgentView implements AdminView, MetricsSource {
     const { pool, bypass } = this.#parts;
     const [captured, bypassed] = await Promise.all([pool.connections(), bypass.connections()]);
     return { connections: [...captured.connections, ...bypassed], truncated: captured.truncated };
+  }
+
+  async requests(id: string | null): Promise<RequestsDocument> {
+    const all = await this.#parts.pool.requests(id);
+    return { requests: all.slice(0, limits.recentRequestRowsMax) };
   }
 
   async stats(): Promise<StatsDocument> {

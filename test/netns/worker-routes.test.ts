@@ -53,8 +53,10 @@ async function serve(pod: string): Promise<void> {
       for (;;) {
         const end = open.indexOf('\r\n\r\n') + 4;
         const head = open.slice(0, end);
-        const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
-        if (end < 4 || open.length < end + length) return;
+        const isChunked = /transfer-encoding: chunked/i.test(head);
+        const chunked = isChunked ? open.indexOf('0\r\n\r\n', end) + 5 - end : 0;
+        const length = isChunked ? chunked : Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+        if (end < 4 || open.length < end + length || (isChunked && chunked < 5)) return;
         open = open.slice(end + length);
         respond(socket, pod, head);
       }
@@ -80,6 +82,14 @@ const get = (target: string, fields = ''): string => `GET ${target} HTTP/1.1\r\n
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+/** How a connection ends. */
+function closed(socket: Socket): Promise<'reset' | 'ended'> {
+  return new Promise((resolve) => {
+    socket.on('error', () => resolve('reset'));
+    socket.on('close', () => resolve('ended'));
+  });
 }
 
 async function counter(name: string): Promise<number> {
@@ -118,7 +128,9 @@ describe('answers of the route itself', () => {
     assert.match(text, /^HTTP\/1.1 418 I'm a teapot\r\n/);
     assert.match(text, /\r\ncontent-length: 9\r\n[^]*x-weir-reason: DIRECT_RESPONSE\r\n/);
     assert.ok(text.endsWith(Buffer.from('\r\n\r\nü teapot').toString('latin1')));
-    const head = await lab.exchange('a', WEB, PORT, get('/').replace('GET', 'HEAD'), (seen) => seen.endsWith('\r\n\r\n'));
+    const head = await lab.exchange('a', WEB, PORT, get('/').replace('GET', 'HEAD'), (seen) =>
+      seen.endsWith('\r\n\r\n'),
+    );
     assert.match(head, /content-length: 9\r\n/);
     assert.ok(head.endsWith('\r\n\r\n'));
     assert.deepEqual(read.get('b'), []);
@@ -137,7 +149,7 @@ describe('answers of the route itself', () => {
     const text = await ask(get('/'));
     assert.match(text, /^HTTP\/1.1 555 [^]*x-weir-reason: FAULT_ABORT\r\n/);
     assert.deepEqual(read.get('b'), []);
-    assert.match(lab.accessLines.at(-1) ?? '', /"reason":"FAULT_ABORT"/);
+    await until(() => lab.accessLines.some((line) => line.includes('"reason":"FAULT_ABORT"')));
   });
 });
 
@@ -160,6 +172,7 @@ describe('CORS', () => {
     const answered = await ask(preflight('https://app.example'));
     assert.match(answered, /^HTTP\/1.1 20[04] /);
     assert.match(answered, /\r\naccess-control-allow-origin: https:\/\/app.example\r\n/);
+    assert.equal(answered.match(/access-control-allow-origin/g)?.length, 1);
     assert.deepEqual(read.get('b'), []);
     assert.equal(await ask(preflight('https://evil.example')), OK);
     assert.deepEqual(read.get('b'), [preflight('https://evil.example')]);
@@ -196,7 +209,8 @@ describe('rewrites', () => {
         backends: [backend('web', PORT)],
       }),
     ]);
-    const request = 'PUT /outer/./a%2Fb?q=/outer&r=%41 HTTP/1.1\r\nHost: Web:80\r\nX-Odd:  v \r\nContent-Length: 4\r\n\r\nbody';
+    const request =
+      'PUT /outer/./a%2Fb?q=/outer&r=%41 HTTP/1.1\r\nHost: Web:80\r\nX-Odd:  v \r\nContent-Length: 4\r\n\r\nbody';
     assert.equal(await ask(request), OK);
     const expected =
       'PUT /inner/a%2Fb?q=/outer&r=%41 HTTP/1.1\r\nHost: inner.example\r\nX-Odd:  v \r\nContent-Length: 4\r\nx-set: 1\r\n\r\nbody';
@@ -224,17 +238,10 @@ describe('rewrites', () => {
     waiting = null;
     socket.write(get('/outer/y'));
     await until(() => waiting !== null);
-    const ended = once(socket, 'close');
+    const ended = closed(socket);
     await only(['/outer/*'], []);
-    await ended;
+    assert.equal(await ended, 'reset');
     await lab.mesh([], [{ kind: 'authorizationPolicy', key: 'default/only' }]);
-  });
-
-  test('what would not be a request any more is refused', async () => {
-    const broken = { ...rewrite, hostname: null, path: { type: 'full', value: '/a b' } } as const;
-    await routes([rule({ filters: [broken], backends: [backend('web', PORT)] })]);
-    assert.match(await ask(get('/')), /^HTTP\/1.1 (500|404) /);
-    assert.deepEqual(read.get('b'), []);
   });
 });
 
@@ -278,15 +285,20 @@ describe('timeouts', () => {
     let text = '';
     socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
     socket.write(get('/'));
-    const [error] = (await once(socket, 'close')) as [boolean];
-    assert.ok(error, 'reset, not ended');
+    assert.equal(await closed(socket), 'reset');
     assert.ok(text.endsWith('half'));
-    await until(() => lab.accessLines.some((line) => line.includes('"reason":"REQUEST_TIMEOUT"') && line.includes('"status":200')));
+    await until(() =>
+      lab.accessLines.some((line) => line.includes('"reason":"REQUEST_TIMEOUT"') && line.includes('"status":200')),
+    );
   });
 
   test('a request that is answered in time leaves no clock behind for the next', async () => {
     await routes([
-      rule({ matches: [prefix('/timed')], timeouts: { requestMs: 80, backendRequestMs: 80 }, backends: [backend('web', PORT)] }),
+      rule({
+        matches: [prefix('/timed')],
+        timeouts: { requestMs: 80, backendRequestMs: 80 },
+        backends: [backend('web', PORT)],
+      }),
       rule({ backends: [backend('web', PORT)] }),
     ]);
     let last: Socket | null = null;
@@ -365,7 +377,7 @@ describe('mirrors', () => {
     }) as const;
   const mirrored = (perMillion: number): HttpRouteRule =>
     rule({ filters: [mirror(perMillion)], backends: [backend('web', PORT)], timeouts: NO_TIMEOUTS });
-  const shadow = (request: string): string => request.replace('Host: web', 'Host: web-shadow');
+  const shadow = (request: string): string => request.replaceAll('Host: web', 'Host: web-shadow');
 
   test('get the request as it is forwarded, body included; the client gets the backend’s answer', async () => {
     await routes([mirrored(1_000_000)]);
@@ -386,7 +398,7 @@ describe('mirrors', () => {
     await until(() => read.get('m')?.join('').endsWith('0\r\n\r\n') === true);
     socket.destroy();
     assert.equal(read.get('m')?.join(''), shadow(plain + post + chunked));
-    await until(async () => (await counter('mirrors_in_flight')) === 0 || (await counter('mirror_answered')) >= 2);
+    await until(async () => (await counter('mirrors_in_flight')) === 0);
   });
 
   test('that do not answer, or are not there, cost the request nothing', async () => {
@@ -446,6 +458,6 @@ describe('what is kept of requests', () => {
       ['x-who', 'me'],
       ['authorization', '(not kept)'],
     ]);
-    assert.match(lab.accessLines.at(-1) ?? '', new RegExp(`"id":"${id}"`));
+    await until(() => lab.accessLines.some((line) => line.includes(`"id":"${id}"`)));
   });
 });

@@ -1,290 +1,197 @@
 /** One AuthorizationPolicy compiled: its rules split into source, port and HTTP parts (see authz.ts for the order of use). */
-
-import { type Cidr, cidrContains, type IpAddress, parseCidr } from './ip.ts';
+import { OperationMatch, PrincipalMatch, RequestCondition } from './authz-request.ts';
+import {
+  fieldsOfCondition,
+  fieldsOfSource,
+  isEmpty,
+  type SourceFields,
+  usesAddress,
+  usesServerName,
+} from './authz-source.ts';
+import { parseConditionKey } from './condition-key.ts';
 import type { NamespacedName } from './model.ts';
-import type {
-  AuthorizationPolicy,
-  PolicyCondition,
-  PolicyOperation,
-  PolicyRule,
-  PolicySource,
-} from './policy-model.ts';
-import { compilePathTemplate, isPathTemplate, type PathTemplate, templateMatches } from './path-template.ts';
-import type { RequestView } from './request.ts';
-import { StringSet } from './string-match.ts';
+import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicyRule } from './policy-model.ts';
+import { DEFAULT_TRUST, type TrustDomains } from './trust-domain.ts';
 import type { Verdict } from './verdict.ts';
 
-/** A connection's source as rules compare it; '' where there is no identity, null where there is no address. */
-export interface SourceFacts {
-  readonly principal: string;
-  readonly namespace: string;
-  /** `namespace/serviceAccount` */
-  readonly serviceAccount: string;
-  readonly address: IpAddress | null;
-  /** Before the proxies in front. */
-  readonly remote: IpAddress | null;
-  /** See ConnectionFacts. */
-  readonly serverName: string | null;
+/** One `from` entry: what the connection answers and what only a request can. */
+export interface RuleSource {
+  /** null: any connection. */
+  readonly fields: SourceFields | null;
+  /** null: any request. */
+  readonly principal: PrincipalMatch | null;
 }
 
-interface CompiledSource {
-  readonly principals: StringSet | null;
-  readonly notPrincipals: StringSet | null;
-  readonly namespaces: StringSet | null;
-  readonly notNamespaces: StringSet | null;
-  readonly serviceAccounts: ReadonlySet<string> | null;
-  readonly notServiceAccounts: ReadonlySet<string> | null;
-  readonly ipBlocks: readonly Cidr[] | null;
-  readonly notIpBlocks: readonly Cidr[] | null;
-  readonly remoteIpBlocks: readonly Cidr[] | null;
-  readonly notRemoteIpBlocks: readonly Cidr[] | null;
-}
+const ANY_SOURCE: RuleSource = { fields: null, principal: null };
 
-/** One `when` by what it compares; a field is null when absent. */
-interface CompiledCondition {
-  /** Lower case, as server names are compared. */
-  readonly serverNames: StringSet | null;
-  readonly notServerNames: StringSet | null;
-  readonly remoteIpBlocks: readonly Cidr[] | null;
-  readonly notRemoteIpBlocks: readonly Cidr[] | null;
-}
+/** Ports that an operation or a condition accepts. */
+class PortMatch {
+  readonly #ports: ReadonlySet<number> | null;
+  readonly #notPorts: ReadonlySet<number>;
 
-/** The HTTP-only fields of one operation, AND-ed; each null when absent. */
-export class HttpMatch {
-  readonly #methods: StringSet | null;
-  readonly #notMethods: StringSet | null;
-  readonly #paths: PathSet | null;
-  readonly #notPaths: PathSet | null;
-  readonly #hosts: StringSet | null;
-  readonly #notHosts: StringSet | null;
-
-  constructor(operation: PolicyOperation) {
-    this.#methods = StringSet.of(operation.methods);
-    this.#notMethods = StringSet.of(operation.notMethods);
-    this.#paths = PathSet.of(operation.paths);
-    this.#notPaths = PathSet.of(operation.notPaths);
-    this.#hosts = StringSet.of(operation.hosts.map(comparableHost));
-    this.#notHosts = StringSet.of(operation.notHosts.map(comparableHost));
+  constructor(ports: readonly number[], notPorts: readonly number[]) {
+    this.#ports = ports.length === 0 ? null : new Set(ports);
+    this.#notPorts = new Set(notPorts);
   }
 
-  /** Cheapest questions first; each part of the view is read only when a field asks for it. No allocation. */
-  matches(view: RequestView): boolean {
-    return (
-      (this.#methods === null || this.#methods.matches(view.method)) &&
-      (this.#notMethods === null || !this.#notMethods.matches(view.method)) &&
-      (this.#paths === null || this.#paths.matches(view.path)) &&
-      (this.#notPaths === null || !this.#notPaths.matches(view.path)) &&
-      (this.#hosts === null || this.#hosts.matches(view.host)) &&
-      (this.#notHosts === null || !this.#notHosts.matches(view.host))
-    );
+  accepts(port: number): boolean {
+    return (this.#ports === null || this.#ports.has(port)) && !this.#notPorts.has(port);
   }
-}
-
-/** Path values: strings and templates, OR-ed. */
-class PathSet {
-  readonly #strings: StringSet | null;
-  readonly #templates: readonly PathTemplate[];
-
-  private constructor(values: readonly string[]) {
-    this.#strings = StringSet.of(values.filter((value) => !isPathTemplate(value)));
-    this.#templates = values.filter(isPathTemplate).map((value) => {
-      const template = compilePathTemplate(value);
-      if (typeof template === 'string') throw new Error(`path template ${value} was not validated: ${template}`);
-      return template;
-    });
-  }
-
-  static of(values: readonly string[]): PathSet | null {
-    return values.length === 0 ? null : new PathSet(values);
-  }
-
-  matches(path: string): boolean {
-    if (this.#strings?.matches(path)) return true;
-    const templates = this.#templates;
-    for (let i = 0; i < templates.length; i++) if (templateMatches(templates[i] as PathTemplate, path)) return true;
-    return false;
-  }
-}
-
-/**
- * Hosts are compared without case and port (Istio, ISTIO-SECURITY-2021-008), so `example.com:8080` and the `example.com:*` that Istio's guide
- * asks for beside `example.com` both mean example.com.
- */
-function comparableHost(value: string): string {
-  return value.toLowerCase().replace(/:(\*|[0-9]+)$/, '');
 }
 
 /** One `to` entry: a port condition and the HTTP fields, or none. */
-export class CompiledOperation {
+export class RuleOperation {
   /** null: no HTTP-only field. */
-  readonly http: HttpMatch | null;
-  readonly #ports: readonly number[] | null;
-  readonly #notPorts: readonly number[];
+  readonly http: OperationMatch | null;
+  /** null: every port. */
+  readonly #ports: PortMatch | null;
 
-  constructor(operation: PolicyOperation | null) {
-    this.#ports = operation === null || operation.ports.length === 0 ? null : operation.ports;
-    this.#notPorts = operation?.notPorts ?? [];
-    this.http = operation !== null && hasHttpFields(operation) ? new HttpMatch(operation) : null;
+  constructor(operation: PolicyOperation | null, denies: boolean) {
+    this.http = operation === null ? null : OperationMatch.of(operation, denies);
+    const named = operation !== null && operation.ports.length + operation.notPorts.length > 0;
+    this.#ports = named ? new PortMatch(operation.ports, operation.notPorts) : null;
   }
 
   acceptsPort(port: number): boolean {
-    return (this.#ports === null || this.#ports.includes(port)) && !this.#notPorts.includes(port);
+    return this.#ports === null || this.#ports.accepts(port);
   }
 }
 
 /** One rule: sources OR-ed, AND operations OR-ed, AND every condition. */
 export class CompiledRule {
-  /** Empty: any source. */
-  readonly sources: readonly CompiledSource[];
-  /** Never empty. */
-  readonly operations: readonly CompiledOperation[];
-  readonly conditions: readonly CompiledCondition[];
-  /** Some operation has an HTTP-only field: as an ALLOW rule it never matches plain TCP. */
+  readonly policy: NamespacedName;
+  /** Index in its policy. */
+  readonly index: number;
+  /** Neither empty. */
+  readonly sources: readonly RuleSource[];
+  readonly operations: readonly RuleOperation[];
+  /** Conditions that the connection decides. */
+  readonly conditions: readonly SourceFields[];
+  /** Conditions that only a request can answer. */
+  readonly requestConditions: readonly RequestCondition[];
+  /** Some part of the rule is HTTP-only: as an ALLOW rule it never matches plain TCP. */
   readonly usesHttp: boolean;
   readonly usesAddress: boolean;
   readonly usesServerName: boolean;
-  readonly verdict: Verdict;
-  /** The verdict of a DENY rule on plain TCP whose HTTP fields were counted as matched. */
-  readonly verdictWithoutHttp: Verdict;
+  /** Ports outside of which it cannot match, sorted; null: it can match on whatever port it does not exclude. */
+  readonly onlyPorts: readonly number[] | null;
+  /** Every port that is named, wanted or not. */
+  readonly namedPorts: readonly number[];
+  readonly #action: AuthorizationPolicy['action'];
+  #verdict: Verdict | null = null;
+  #verdictWithoutHttp: Verdict | null = null;
+  readonly #portConditions: readonly PortMatch[];
 
-  constructor(policy: NamespacedName, action: 'ALLOW' | 'DENY', rule: PolicyRule, index: number) {
-    this.sources = rule.from.map(compileSource);
+  constructor(policy: AuthorizationPolicy, index: number, trust: TrustDomains) {
+    const rule = policy.rules[index] as PolicyRule;
+    const denies = policy.action !== 'ALLOW';
+    this.policy = `${policy.namespace}/${policy.name}`;
+    this.index = index;
+    this.sources = compileSources(rule, trust);
     this.operations =
-      rule.to.length === 0 ? [new CompiledOperation(null)] : rule.to.map((to) => new CompiledOperation(to));
-    this.conditions = rule.when.map(compileCondition);
-    this.usesHttp = this.operations.some((operation) => operation.http !== null);
-    this.usesAddress = rule.from.some(hasBlocks) || rule.when.some((condition) => condition.key === 'remote.ip');
-    this.usesServerName = rule.when.some((condition) => condition.key === 'connection.sni');
-    const base = { policy, rule: index, allowPolicies: [] };
-    this.verdict =
-      action === 'ALLOW'
-        ? { ...base, allowed: true, reason: 'ALLOWED', cause: 'allow-rule' }
-        : { ...base, allowed: false, reason: 'RBAC_DENIED', cause: 'deny-rule' };
-    this.verdictWithoutHttp = { ...this.verdict, cause: 'deny-rule-without-http' };
+      rule.to.length === 0 ? [new RuleOperation(null, denies)] : rule.to.map((to) => new RuleOperation(to, denies));
+    this.conditions = rule.when.flatMap((when) => connectionFields(when, policy.namespace, trust) ?? []);
+    this.requestConditions = rule.when.flatMap((when) => RequestCondition.of(when, denies) ?? []);
+    const ports = rule.when.filter(({ key }) => key === 'destination.port').map(portsOfCondition);
+    this.#portConditions = ports.map(({ wanted, unwanted }) => new PortMatch(wanted, unwanted));
+    this.#action = policy.action;
+    this.usesHttp =
+      this.requestConditions.length > 0 ||
+      this.operations.some(({ http }) => http !== null) ||
+      this.sources.some(({ principal }) => principal !== null);
+    const uses = (asks: (fields: SourceFields) => boolean): boolean =>
+      this.conditions.some(asks) || this.sources.some(({ fields }) => fields !== null && asks(fields));
+    this.usesAddress = uses(usesAddress);
+    this.usesServerName = uses(usesServerName);
+    this.onlyPorts = onlyPorts(rule, ports);
+    this.namedPorts = [
+      ...rule.to.flatMap((to) => [...to.ports, ...to.notPorts]),
+      ...ports.flatMap(({ wanted, unwanted }) => [...wanted, ...unwanted]),
+    ];
   }
 
+  /** The same object every time. */
+  get verdict(): Verdict {
+    this.#verdict ??= verdictOf(this.#action, this.policy, this.index);
+    return this.#verdict;
+  }
+
+  /** The verdict of a DENY rule on plain TCP whose HTTP fields were counted as matched. */
+  get verdictWithoutHttp(): Verdict {
+    if (this.#action !== 'DENY') return this.verdict;
+    this.#verdictWithoutHttp ??= { ...this.verdict, cause: 'deny-rule-without-http' };
+    return this.#verdictWithoutHttp;
+  }
+
+  /** Some operation accepts the port, and no condition excludes it. */
   concernsPort(port: number): boolean {
-    return this.operations.some((operation) => operation.acceptsPort(port));
+    return (
+      this.#portConditions.every((ports) => ports.accepts(port)) &&
+      this.operations.some((operation) => operation.acceptsPort(port))
+    );
+  }
+
+  /** Whether it can match on that port depends on HTTP. */
+  usesHttpOn(port: number): boolean {
+    if (this.requestConditions.length > 0 || this.sources.some(({ principal }) => principal !== null)) return true;
+    return this.operations.some(({ http }, i) => http !== null && this.operations[i]?.acceptsPort(port));
   }
 }
 
 /** A policy compiled once, whatever number of workloads it selects. */
 export class CompiledPolicy {
   readonly name: NamespacedName;
-  readonly action: 'ALLOW' | 'DENY';
   readonly source: AuthorizationPolicy;
   readonly rules: readonly CompiledRule[];
-  /** Every port some operation names, wanted or not. */
+  /** Every port some rule names, wanted or not. */
   readonly namedPorts: readonly number[];
 
-  constructor(policy: AuthorizationPolicy) {
+  constructor(policy: AuthorizationPolicy, trust: TrustDomains = DEFAULT_TRUST) {
     this.name = `${policy.namespace}/${policy.name}`;
-    this.action = policy.action === 'ALLOW' ? 'ALLOW' : 'DENY';
     this.source = policy;
-    this.rules = policy.rules.map((rule, index) => new CompiledRule(this.name, this.action, rule, index));
-    this.namedPorts = policy.rules.flatMap((rule) => rule.to.flatMap((to) => [...to.ports, ...to.notPorts]));
+    this.rules = policy.rules.map((_, index) => new CompiledRule(policy, index, trust));
+    this.namedPorts = this.rules.flatMap(({ namedPorts }) => namedPorts);
   }
 }
 
-/**
- * True when some source of the rule and all its conditions match. `denies`: what to assume of a condition that cannot be
- * judged, because an address could not be read or the server name is not known: a DENY matches, an ALLOW does not.
- */
-export function connectionMatches(rule: CompiledRule, facts: SourceFacts, denies: boolean): boolean {
-  if (!sourceMatches(rule, facts, denies)) return false;
-  for (const condition of rule.conditions) if (!conditionHolds(condition, facts, denies)) return false;
-  return true;
-}
-
-function sourceMatches(rule: CompiledRule, facts: SourceFacts, denies: boolean): boolean {
-  const sources = rule.sources;
-  if (sources.length === 0) return true;
-  for (const source of sources) if (oneSourceMatches(source, facts, denies)) return true;
-  return false;
-}
-
-function oneSourceMatches(source: CompiledSource, facts: SourceFacts, denies: boolean): boolean {
-  return (
-    (source.principals === null || source.principals.matches(facts.principal)) &&
-    (source.notPrincipals === null || !source.notPrincipals.matches(facts.principal)) &&
-    (source.namespaces === null || source.namespaces.matches(facts.namespace)) &&
-    (source.notNamespaces === null || !source.notNamespaces.matches(facts.namespace)) &&
-    (source.serviceAccounts === null || source.serviceAccounts.has(facts.serviceAccount)) &&
-    (source.notServiceAccounts === null || !source.notServiceAccounts.has(facts.serviceAccount)) &&
-    (source.ipBlocks === null || inBlocks(source.ipBlocks, facts.address, denies)) &&
-    (source.notIpBlocks === null || !inBlocks(source.notIpBlocks, facts.address, !denies)) &&
-    (source.remoteIpBlocks === null || inBlocks(source.remoteIpBlocks, facts.remote, denies)) &&
-    (source.notRemoteIpBlocks === null || !inBlocks(source.notRemoteIpBlocks, facts.remote, !denies))
-  );
-}
-
-function conditionHolds(condition: CompiledCondition, facts: SourceFacts, denies: boolean): boolean {
-  const { serverNames, notServerNames, remoteIpBlocks, notRemoteIpBlocks } = condition;
-  const { serverName } = facts;
-  if (serverName === null && (serverNames !== null || notServerNames !== null)) return denies;
-  return (
-    (serverNames === null || serverNames.matches(serverName ?? '')) &&
-    (notServerNames === null || !notServerNames.matches(serverName ?? '')) &&
-    (remoteIpBlocks === null || inBlocks(remoteIpBlocks, facts.remote, denies)) &&
-    (notRemoteIpBlocks === null || !inBlocks(notRemoteIpBlocks, facts.remote, !denies))
-  );
-}
-
-function inBlocks(blocks: readonly Cidr[], address: IpAddress | null, whenUnknown: boolean): boolean {
-  if (address === null) return whenUnknown;
-  for (const block of blocks) if (cidrContains(block, address)) return true;
-  return false;
-}
-
-function compileSource(source: PolicySource): CompiledSource {
-  const setOf = (values: readonly string[]): ReadonlySet<string> | null =>
-    values.length === 0 ? null : new Set(values);
-  return {
-    principals: StringSet.of(source.principals),
-    notPrincipals: StringSet.of(source.notPrincipals),
-    namespaces: StringSet.ofGlobs(source.namespaces),
-    notNamespaces: StringSet.ofGlobs(source.notNamespaces),
-    serviceAccounts: setOf(source.serviceAccounts),
-    notServiceAccounts: setOf(source.notServiceAccounts),
-    ipBlocks: compileBlocks(source.ipBlocks),
-    notIpBlocks: compileBlocks(source.notIpBlocks),
-    remoteIpBlocks: compileBlocks(source.remoteIpBlocks),
-    notRemoteIpBlocks: compileBlocks(source.notRemoteIpBlocks),
-  };
-}
-
-function compileCondition({ key, values, notValues }: PolicyCondition): CompiledCondition {
-  const lower = (names: readonly string[]): StringSet | null => StringSet.of(names.map((name) => name.toLowerCase()));
-  const isName = key === 'connection.sni';
-  return {
-    serverNames: isName ? lower(values) : null,
-    notServerNames: isName ? lower(notValues) : null,
-    remoteIpBlocks: isName ? null : compileBlocks(values),
-    notRemoteIpBlocks: isName ? null : compileBlocks(notValues),
-  };
-}
-
-function hasBlocks(source: PolicySource): boolean {
-  const { ipBlocks, notIpBlocks, remoteIpBlocks, notRemoteIpBlocks } = source;
-  return ipBlocks.length + notIpBlocks.length + remoteIpBlocks.length + notRemoteIpBlocks.length > 0;
-}
-
-function compileBlocks(values: readonly string[]): readonly Cidr[] | null {
-  if (values.length === 0) return null;
-  return values.map((value) => {
-    const block = parseCidr(value);
-    if (block === null) throw new Error(`address block ${value} was not validated`);
-    return block;
+function compileSources(rule: PolicyRule, trust: TrustDomains): readonly RuleSource[] {
+  if (rule.from.length === 0) return [ANY_SOURCE];
+  return rule.from.map((source) => {
+    const fields = fieldsOfSource(source, trust);
+    return { fields: isEmpty(fields) ? null : fields, principal: PrincipalMatch.of(source) };
   });
 }
 
-function hasHttpFields(operation: PolicyOperation): boolean {
-  return (
-    operation.hosts.length > 0 ||
-    operation.notHosts.length > 0 ||
-    operation.methods.length > 0 ||
-    operation.notMethods.length > 0 ||
-    operation.paths.length > 0 ||
-    operation.notPaths.length > 0
-  );
+function connectionFields(condition: PolicyCondition, namespace: string, trust: TrustDomains): SourceFields | null {
+  const key = parseConditionKey(condition.key);
+  return key === null ? null : fieldsOfCondition(key, condition, namespace, trust);
+}
+
+interface ConditionPorts {
+  readonly wanted: readonly number[];
+  readonly unwanted: readonly number[];
+}
+
+function portsOfCondition({ values, notValues }: PolicyCondition): ConditionPorts {
+  return { wanted: values.map(Number), unwanted: notValues.map(Number) };
+}
+
+function onlyPorts(rule: PolicyRule, conditions: readonly ConditionPorts[]): readonly number[] | null {
+  const condition = conditions.find(({ wanted }) => wanted.length > 0);
+  if (condition !== undefined) return condition.wanted;
+  if (rule.to.length === 0 || rule.to.some(({ ports }) => ports.length === 0)) return null;
+  return [...new Set(rule.to.flatMap(({ ports }) => ports))].sort((a, b) => a - b);
+}
+
+function verdictOf(action: AuthorizationPolicy['action'], policy: NamespacedName, rule: number): Verdict {
+  const base = { policy, rule, allowPolicies: [] };
+  switch (action) {
+    case 'ALLOW':
+    case 'AUDIT':
+      return { ...base, allowed: true, reason: 'ALLOWED', cause: 'allow-rule' };
+    case 'DENY':
+      return { ...base, allowed: false, reason: 'RBAC_DENIED', cause: 'deny-rule' };
+    case 'CUSTOM':
+      return { ...base, allowed: false, reason: 'RBAC_DENIED', cause: 'custom-rule' };
+  }
 }

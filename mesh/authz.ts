@@ -4,9 +4,12 @@
  * A decision is taken in three steps, each leaving less for the next:
  *   policies of a workload ── forPort(port) ──► Authorization: rules that can concern this port
  *   Authorization ── bind(connection) ──► BoundAuthorization: source and port are known, HTTP fields remain
- *   BoundAuthorization ── request(view) ──► Verdict: methods, paths, hosts of one request
+ *   BoundAuthorization ── request(view) ──► Verdict: methods, paths, hosts, headers and token of one request
+ * What each step costs goes by what matches, not by how many policies there are: authz-source-index.ts, authz-request-index.ts.
  *
- * Order: any DENY match denies; without ALLOW policies everything else is allowed; else some ALLOW rule must match.
+ * Order: any CUSTOM match denies (there is no external authorizer to ask), any DENY match denies; without ALLOW policies everything
+ * else is allowed; else some ALLOW rule must match. The verdict names the first rule that matches, by policy name, then by place.
+ * AUDIT and dry-run policies never change a verdict: see Authorization.dryRun, and authz-explain.ts for AUDIT.
  *
  * No identity (plaintext): never matches principals, namespaces or serviceAccounts, and always satisfies their not* twins.
  * So a DENY with notPrincipals denies it (fail closed), and an ALLOW whose only condition is notPrincipals or notNamespaces
@@ -17,22 +20,24 @@
  * notValues. A server name that is not known (the ClientHello was not seen, or cannot be read) counts against the
  * connection: DENY rules match, ALLOW rules do not.
  *
+ * No verified token: never matches requestPrincipals and values of request.auth.*, and satisfies their not* twins, as in Istio.
+ *
  * Plain TCP: an ALLOW rule with any HTTP-only field never matches; a DENY rule counts its HTTP-only fields as matched, so
- * one that has nothing else denies (Istio sidecar model.go; fail closed, unlike its sidecar-less issue 61126).
+ * one that has nothing else denies (Istio sidecar model.go; fail closed, unlike its sidecar-less issue 61126). CUSTOM is like
+ * DENY. HTTP-only are operations but for ports, requestPrincipals, and the conditions request.*.
  */
 
-import {
-  type CompiledPolicy,
-  type CompiledRule,
-  connectionMatches,
-  type HttpMatch,
-  type SourceFacts,
-} from './authz-rule.ts';
-import { type IpAddress, parseIp } from './ip.ts';
-import { type Identity, principalOf } from './model.ts';
-import type { RequestView } from './request.ts';
-import type { Verdict } from './verdict.ts';
+import { BOUND_ALLOWED, BoundAction, type BoundAuthorization, BoundRules } from './authz-bound.ts';
+import type { CompiledPolicy, CompiledRule } from './authz-rule.ts';
+import type { SourceFacts } from './authz-source.ts';
+import { type SourceGroup, SourceIndex } from './authz-source-index.ts';
+import { parseIp } from './ip.ts';
+import type { Identity, NamespacedName } from './model.ts';
+import type { Scoped } from './scope-index.ts';
+import { comparableTrustDomain, DEFAULT_TRUST, type TrustDomains } from './trust-domain.ts';
+import { ALLOWED_BY_DEFAULT, type Verdict } from './verdict.ts';
 
+export type { BoundAuthorization } from './authz-bound.ts';
 export { describeVerdict, type Verdict } from './verdict.ts';
 
 /** What is known of a connection once it is accepted. */
@@ -50,40 +55,57 @@ export interface ConnectionFacts {
   readonly destinationPort: number;
 }
 
-/** A policy as it applies to one workload; `ports` null: all ports, else the target ports of the Services it names. */
-export interface ScopedPolicy {
-  readonly policy: CompiledPolicy;
-  readonly ports: readonly number[] | null;
+/** A policy as it applies to one workload. */
+export type ScopedPolicy = Scoped<CompiledPolicy>;
+
+/** Rules that may match on some ports, indexed. Rules of CUSTOM policies come before those of DENY. */
+class RuleSet {
+  readonly deny = new SourceIndex(true);
+  readonly allow = new SourceIndex(false);
+  hasDeny = false;
+  needsHttp = false;
+  needsServerName = false;
+  needsIp = false;
+
+  constructor(rules: readonly OrderedRule[], port: number) {
+    for (const { rule, ordinal, denies } of rules) {
+      (denies ? this.deny : this.allow).add(rule, ordinal, port);
+      this.hasDeny ||= denies;
+      this.needsHttp ||= denies ? rule.usesHttpOn(port) : rule.usesHttp;
+      this.needsServerName ||= rule.usesServerName;
+      this.needsIp ||= rule.usesAddress;
+    }
+  }
 }
 
-/** Policy for one connection. Kept for its life; rebind when the state's Authorization is another object. */
-export interface BoundAuthorization {
-  /** Non-null when every request and a plain TCP connection get the same answer: nothing needs to be parsed for policy. */
-  readonly settled: Verdict | null;
-  /** The verdict when the connection carries no HTTP. */
-  connection(): Verdict;
-  /** The verdict for one request. No allocation. */
-  request(view: RequestView): Verdict;
+interface OrderedRule {
+  readonly rule: CompiledRule;
+  /** Place in the order of evaluation among the rules that deny, or among those that allow. */
+  readonly ordinal: number;
+  readonly denies: boolean;
+  /** Ports of the policy's scope; null: all. */
+  readonly scope: readonly number[] | null;
 }
 
-const ALLOWED_BY_DEFAULT: Verdict = {
-  allowed: true,
-  policy: null,
-  rule: -1,
-  reason: 'ALLOWED',
-  cause: 'no-policy-matched',
-  allowPolicies: [],
-};
+/** What no port of any rule or scope is called. */
+const UNNAMED_PORT = -1;
 
-/** The policies of one workload. Cheap to make; each port's Authorization is compiled on first use. */
+/** The policies of one workload. Cheap to make; rules are indexed on first use, those that go by no port once for all ports. */
 export class WorkloadAuthorization {
   readonly policies: readonly ScopedPolicy[];
+  readonly trust: TrustDomains;
+  /** Enforced as well: what the workload would be told if dry-run policies were not. */
+  readonly #withDryRun: boolean;
   /** Ports some rule or scope names; all others share one Authorization, so a port scan creates nothing. */
   readonly #namedPorts = new Set<number>();
   readonly #byPort = new Map<number, Authorization>();
+  #rules: PortRules | null = null;
+  #dryRun: WorkloadAuthorization | null = null;
 
-  constructor(policies: readonly ScopedPolicy[]) {
+  constructor(policies: readonly ScopedPolicy[], trust: TrustDomains = DEFAULT_TRUST, withDryRun = false) {
     this.policies = policies;
+    this.trust = trust;
+    this.#withDryRun = withDryRun;
     for (const { policy, ports } of policies) {
       for (const port of ports ?? []) this.#namedPorts.add(port);
       for (const port of policy.namedPorts) this.#namedPorts.add(port);
@@ -103,40 +125,125 @@ export class WorkloadAuthorization {
 
   /** The port itself when a rule or scope names it, else -1. */
   portClass(port: number): number {
-    return this.#namedPorts.has(port) ? port : -1;
+    return this.#namedPorts.has(port) ? port : UNNAMED_PORT;
   }
+
+  /** The policies whose scope includes a port, those of dry-run and AUDIT among them. */
+  inScope(portClass: number): readonly ScopedPolicy[] {
+    return this.policies.filter(({ ports }) => ports === null || ports.includes(portClass));
+  }
+
+  isEnforced({ policy }: ScopedPolicy): boolean {
+    return policy.source.action !== 'AUDIT' && (this.#withDryRun || !policy.source.dryRun);
+  }
+
+  /** The rules that are enforced, apart by whether they go by ports. */
+  rules(): PortRules {
+    this.#rules ??= new PortRules(this.policies.filter((scoped) => this.isEnforced(scoped)));
+    return this.#rules;
+  }
+
+  /** The same with dry-run policies enforced too. */
+  dryRun(): WorkloadAuthorization {
+    this.#dryRun ??= new WorkloadAuthorization(this.policies, this.trust, true);
+    return this.#dryRun;
+  }
+}
+
+/** The rules of a workload, in order, so that one port's are found without looking at those of other ports. */
+class PortRules {
+  /** Those that go by no port: shared by all. */
+  readonly general: RuleSet;
+  /** Names of ALLOW policies that hold on all ports, and those that hold on some. */
+  readonly #generalAllows: readonly NamespacedName[];
+  readonly #scopedAllows: readonly ScopedPolicy[];
+  readonly #byPort = new Map<number, OrderedRule[]>();
+  /** Those that exclude ports. */
+  readonly #excluding: readonly OrderedRule[];
+
+  constructor(policies: readonly ScopedPolicy[]) {
+    const excluding: OrderedRule[] = [];
+    const general: OrderedRule[] = [];
+    for (const ordered of orderedRules(policies)) {
+      const ports = ordered.scope ?? ordered.rule.onlyPorts;
+      if (ports !== null) for (const port of new Set(ports)) this.#list(port, ordered);
+      else (ordered.rule.namedPorts.length > 0 ? excluding : general).push(ordered);
+    }
+    this.#excluding = excluding;
+    this.general = new RuleSet(general, UNNAMED_PORT);
+    const allows = policies.filter(({ policy }) => policy.source.action === 'ALLOW');
+    this.#generalAllows = allows.filter(({ ports }) => ports === null).map(({ policy }) => policy.name);
+    this.#scopedAllows = allows.filter(({ ports }) => ports !== null);
+  }
+
+  /** What goes by the port, where something that does concerns it. */
+  special(port: number): RuleSet | null {
+    const candidates = [...(this.#byPort.get(port) ?? []), ...this.#excluding];
+    const rules = candidates.filter(({ rule }) => rule.concernsPort(port));
+    return rules.length === 0
+      ? null
+      : new RuleSet(
+          rules.sort((a, b) => a.ordinal - b.ordinal),
+          port,
+        );
+  }
+
+  /** The ALLOW policies that apply on a port, sorted. */
+  allowPolicies(port: number): readonly NamespacedName[] {
+    const scoped = this.#scopedAllows.filter(({ ports }) => ports?.includes(port));
+    if (scoped.length === 0) return this.#generalAllows;
+    return [...this.#generalAllows, ...scoped.map(({ policy }) => policy.name)].sort();
+  }
+
+  #list(port: number, ordered: OrderedRule): void {
+    const known = this.#byPort.get(port);
+    if (known === undefined) this.#byPort.set(port, [ordered]);
+    else known.push(ordered);
+  }
+}
+
+/** CUSTOM before DENY; ALLOW counts for itself. `policies` are sorted by name. */
+function orderedRules(policies: readonly ScopedPolicy[]): OrderedRule[] {
+  const ordered: OrderedRule[] = [];
+  for (const action of ['CUSTOM', 'DENY', 'ALLOW'] as const) {
+    for (const { policy, ports } of policies) {
+      if (policy.source.action !== action) continue;
+      for (const rule of policy.rules) {
+        ordered.push({ rule, ordinal: ordered.length, denies: action !== 'ALLOW', scope: ports });
+      }
+    }
+  }
+  return ordered;
 }
 
 /** What policy says of one port of one workload. */
 export class Authorization {
+  /** All policies of the workload, for explanations. */
+  readonly workload: WorkloadAuthorization;
+  /** The port that it is about; -1: all those that nothing names. */
+  readonly portClass: number;
   /** True: no policy can deny anything here. */
   readonly isEmpty: boolean;
   /**
-   * True: the answer may depend on the method, path or host, or on the connection carrying HTTP at all (an ALLOW rule with any
+   * True: the answer may depend on what a request says, or on the connection carrying HTTP at all (an ALLOW rule with any
    * HTTP-only field, even for other ports, never matches plain TCP). False: bind() is always settled.
    */
   readonly needsHttp: boolean;
   /** True: the answer may depend on the server name of a TLS connection. */
   readonly needsServerName: boolean;
-  readonly #parent: WorkloadAuthorization;
-  readonly #portClass: number;
-  readonly #deny: readonly CompiledRule[];
-  readonly #allow: readonly CompiledRule[];
+  readonly #sets: readonly RuleSet[];
   /** null: no ALLOW policy applies. */
   readonly #noneMatched: Verdict | null;
   readonly #needsIp: boolean;
+  readonly #hasDryRun: boolean;
 
-  constructor(parent: WorkloadAuthorization, portClass: number) {
-    this.#parent = parent;
-    this.#portClass = portClass;
-    const inScope = parent.policies.filter(({ ports }) => ports === null || ports.includes(portClass));
-    const rulesOf = (action: 'ALLOW' | 'DENY'): CompiledRule[] =>
-      inScope
-        .filter(({ policy }) => policy.action === action)
-        .flatMap(({ policy }) => policy.rules.filter((rule) => rule.concernsPort(portClass)));
-    this.#deny = rulesOf('DENY');
-    this.#allow = rulesOf('ALLOW');
-    const allowPolicies = inScope.filter(({ policy }) => policy.action === 'ALLOW').map(({ policy }) => policy.name);
+  constructor(workload: WorkloadAuthorization, portClass: number) {
+    this.workload = workload;
+    this.portClass = portClass;
+    const rules = workload.rules();
+    const special = rules.special(portClass);
+    this.#sets = special === null ? [rules.general] : [rules.general, special];
+    const allowPolicies = rules.allowPolicies(portClass);
     this.#noneMatched =
       allowPolicies.length === 0
         ? null
@@ -147,124 +254,55 @@ export class Authorization {
             cause: 'no-allow-rule-matched',
             allowPolicies,
           };
-    this.isEmpty = this.#deny.length === 0 && this.#noneMatched === null;
-    const hasHttp = (rule: CompiledRule): boolean =>
-      rule.operations.some((operation) => operation.http !== null && operation.acceptsPort(portClass));
-    this.needsHttp = this.#deny.some(hasHttp) || this.#allow.some((rule) => rule.usesHttp);
-    const all = [...this.#deny, ...this.#allow];
-    this.needsServerName = all.some((rule) => rule.usesServerName);
-    this.#needsIp = all.some((rule) => rule.usesAddress);
+    this.isEmpty = this.#noneMatched === null && !this.#sets.some(({ hasDeny }) => hasDeny);
+    this.needsHttp = this.#sets.some(({ needsHttp }) => needsHttp);
+    this.needsServerName = this.#sets.some(({ needsServerName }) => needsServerName);
+    this.#needsIp = this.#sets.some(({ needsIp }) => needsIp);
+    this.#hasDryRun = workload
+      .inScope(portClass)
+      .some(({ policy }) => policy.source.dryRun && policy.source.action !== 'AUDIT');
   }
 
-  /** Evaluates source and port once. Linear in the rules of this workload and port. */
+  /**
+   * null: no dry-run policy applies here. Else what would be answered if they were enforced, to be reported beside the verdict.
+   * Nothing is compiled before it is asked for, and needsHttp and needsServerName do not speak of it.
+   */
+  get dryRun(): Authorization | null {
+    return this.#hasDryRun ? this.workload.dryRun().forPort(this.portClass) : null;
+  }
+
+  /** Evaluates source and port once. Costs what the rules that match it do. */
   bind(connection: ConnectionFacts): BoundAuthorization {
-    const portClass = this.#parent.portClass(connection.destinationPort);
-    if (portClass !== this.#portClass) return this.#parent.forPort(connection.destinationPort).bind(connection);
+    const portClass = this.workload.portClass(connection.destinationPort);
+    if (portClass !== this.portClass) return this.workload.forPort(connection.destinationPort).bind(connection);
     if (this.isEmpty) return BOUND_ALLOWED;
-    const facts = sourceFacts(connection, this.#needsIp);
-    const deny = bindRules(this.#deny, facts, portClass, true);
-    const allow = bindRules(this.#allow, facts, portClass, false);
-    return new BoundRules(deny, allow, this.#noneMatched);
+    const facts = sourceFacts(connection, this.workload.trust, this.#needsIp);
+    const deny: SourceGroup[] = [];
+    const allow: SourceGroup[] = [];
+    for (const set of this.#sets) {
+      set.deny.collect(facts, deny);
+      set.allow.collect(facts, allow);
+    }
+    return new BoundRules(new BoundAction(deny, true), new BoundAction(allow, false), this.#noneMatched);
   }
 }
 
-function sourceFacts(connection: ConnectionFacts, needsIp: boolean): SourceFacts {
-  const identity = connection.identity;
-  const { sourceIp, remoteIp, serverName } = connection;
-  const address: IpAddress | null = needsIp ? parseIp(sourceIp) : null;
-  const remote = remoteIp === sourceIp ? address : needsIp ? parseIp(remoteIp) : null;
-  if (identity === null) return { principal: '', namespace: '', serviceAccount: '', address, remote, serverName };
+function sourceFacts(connection: ConnectionFacts, trust: TrustDomains, needsIp: boolean): SourceFacts {
+  const { identity, sourceIp, remoteIp, serverName } = connection;
+  const address = needsIp ? parseIp(sourceIp) : null;
+  const remote = needsIp && remoteIp !== sourceIp ? parseIp(remoteIp) : address;
+  const destination = needsIp ? parseIp(connection.destinationIp) : null;
+  if (identity === null) {
+    return { principal: '', namespace: '', serviceAccount: '', address, remote, destination, serverName };
+  }
+  const { namespace, serviceAccount } = identity;
   return {
-    principal: principalOf(identity),
-    namespace: identity.namespace,
-    serviceAccount: `${identity.namespace}/${identity.serviceAccount}`,
+    principal: `${comparableTrustDomain(identity, trust)}/ns/${namespace}/sa/${serviceAccount}`,
+    namespace,
+    serviceAccount: `${namespace}/${serviceAccount}`,
     address,
     remote,
+    destination,
     serverName,
   };
 }
-
-/** The rules of one action that this connection can still match. */
-interface BoundAction {
-  /** Matches every request: the first such rule's verdict. */
-  readonly always: Verdict | null;
-  /** HTTP remainders, flattened (rules and operations are OR-ed), each with the verdict it gives. */
-  readonly http: readonly HttpMatch[];
-  readonly verdicts: readonly Verdict[];
-  /** Matches the connection when it carries no HTTP. */
-  readonly onTcp: Verdict | null;
-}
-
-function bindRules(rules: readonly CompiledRule[], facts: SourceFacts, port: number, denies: boolean): BoundAction {
-  let always: Verdict | null = null;
-  let onTcp: Verdict | null = null;
-  const http: HttpMatch[] = [];
-  const verdicts: Verdict[] = [];
-  for (const rule of rules) {
-    if (!connectionMatches(rule, facts, denies)) continue;
-    for (const operation of rule.operations) {
-      if (!operation.acceptsPort(port)) continue;
-      if (operation.http === null) {
-        always ??= rule.verdict;
-        if (denies || !rule.usesHttp) onTcp ??= rule.verdict;
-      } else {
-        http.push(operation.http);
-        verdicts.push(rule.verdict);
-        if (denies) onTcp ??= rule.verdictWithoutHttp;
-      }
-    }
-  }
-  return { always, http, verdicts, onTcp };
-}
-
-class BoundRules implements BoundAuthorization {
-  readonly settled: Verdict | null;
-  readonly #denyHttp: readonly HttpMatch[];
-  readonly #denyVerdicts: readonly Verdict[];
-  readonly #allowHttp: readonly HttpMatch[];
-  readonly #allowVerdicts: readonly Verdict[];
-  /** When no DENY and no conditional ALLOW rule matches. */
-  readonly #otherwise: Verdict;
-  readonly #onTcp: Verdict;
-
-  constructor(deny: BoundAction, allow: BoundAction, noneMatched: Verdict | null) {
-    this.#denyHttp = deny.http;
-    this.#denyVerdicts = deny.verdicts;
-    const always = noneMatched === null ? ALLOWED_BY_DEFAULT : allow.always;
-    this.#otherwise = always ?? noneMatched ?? ALLOWED_BY_DEFAULT;
-    this.#allowHttp = always === null ? allow.http : [];
-    this.#allowVerdicts = allow.verdicts;
-    this.#onTcp = deny.onTcp ?? (noneMatched === null ? ALLOWED_BY_DEFAULT : (allow.onTcp ?? noneMatched));
-    this.settled = this.#settle(deny.always);
-  }
-
-  connection(): Verdict {
-    return this.#onTcp;
-  }
-
-  request(view: RequestView): Verdict {
-    if (this.settled !== null) return this.settled;
-    const deny = this.#denyHttp;
-    for (let i = 0; i < deny.length; i++) {
-      if ((deny[i] as HttpMatch).matches(view)) return this.#denyVerdicts[i] as Verdict;
-    }
-    const allow = this.#allowHttp;
-    for (let i = 0; i < allow.length; i++) {
-      if ((allow[i] as HttpMatch).matches(view)) return this.#allowVerdicts[i] as Verdict;
-    }
-    return this.#otherwise;
-  }
-
-  /** Settled only when plain TCP agrees too: an ALLOW rule that also names HTTP fields admits requests, never raw bytes. */
-  #settle(alwaysDenied: Verdict | null): Verdict | null {
-    if (alwaysDenied !== null) return alwaysDenied;
-    if (!this.#otherwise.allowed) return this.#allowHttp.length === 0 ? this.#otherwise : null;
-    return this.#denyHttp.length === 0 && this.#onTcp.allowed ? this.#otherwise : null;
-  }
-}
-
-const BOUND_ALLOWED: BoundAuthorization = {
-  settled: ALLOWED_BY_DEFAULT,
-  connection: () => ALLOWED_BY_DEFAULT,
-  request: () => ALLOWED_BY_DEFAULT,
-};

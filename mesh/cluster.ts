@@ -35,6 +35,8 @@ export interface Cluster {
   readonly service: Service;
   readonly port: ServicePort;
   readonly endpoints: readonly Endpoint[];
+  /** True: a ServiceEntry without endpoints that are known here; a connection goes on to the address that was dialled. */
+  readonly passthrough: boolean;
 }
 
 /** @internal Endpoint with the one field that may be brought up to date. */
@@ -94,12 +96,14 @@ export class LiveCluster implements Cluster {
   readonly name: string;
   readonly service: Service;
   readonly port: ServicePort;
+  readonly passthrough: boolean;
   #endpoints: readonly Endpoint[] = [];
   #stale = true;
   #collect: (() => readonly Endpoint[]) | null;
 
-  constructor(service: Service, port: ServicePort, collect: () => readonly Endpoint[]) {
+  constructor(service: Service, port: ServicePort, collect: () => readonly Endpoint[], passthrough = false) {
     this.name = `${service.namespace}/${service.name}:${port.port}`;
+    this.passthrough = passthrough;
     this.service = service;
     this.port = port;
     this.#collect = collect;

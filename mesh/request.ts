@@ -1,6 +1,9 @@
+import type { JwtClaims } from './jwt.ts';
+
 /**
  * What routing and policy may ask of a request. The live path answers from offsets into the read buffer, `explain` and
- * tests from plain values: the deciding code is the same.
+ * tests from plain values: the deciding code is the same. Texts are octets as they came, one character each (latin1):
+ * policy values are compared in their UTF-8 octets, see octetText() in string-match.ts.
  */
 export interface RequestView {
   /** As sent; methods are case-sensitive (RFC 9110 section 9.1). */
@@ -15,4 +18,6 @@ export interface RequestView {
   header(name: string): string | undefined;
   /** Every value of a repeated header, in order; empty when absent. */
   headerValues(name: string): readonly string[];
+  /** Claims of the verified token; null, or not there: there is none, and nothing that a policy asks of one holds. */
+  claims?(): JwtClaims | null;
 }

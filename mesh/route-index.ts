@@ -1,7 +1,15 @@
 /** Routes of one kind by key, by the Service they are attached to, and by the Services they send to. */
 
 import { keyOf, type NamespacedName } from './model.ts';
-import type { HttpRoute, TcpRoute, TlsRoute } from './route-model.ts';
+import {
+  type BackendTarget,
+  type HttpRoute,
+  type HttpRouteRule,
+  type StreamRouteRule,
+  type TcpRoute,
+  type TlsRoute,
+  targetName,
+} from './route-model.ts';
 
 export type AnyRoute = HttpRoute | TlsRoute | TcpRoute;
 
@@ -37,15 +45,12 @@ export class RouteIndex<R extends AnyRoute> {
     return previous;
   }
 
-  /**
-   * Routes that decide for every client of a Service port: producer routes, which stand in the Service's own namespace. A
-   * route from another namespace concerns only clients of that namespace (GAMMA consumer route) and is not among them.
-   */
+  /** Routes attached to a Service port, whichever clients they decide for (see RouteTable). */
   attachedTo(service: NamespacedName, port: number): R[] {
     const attached: R[] = [];
     for (const route of this.#byParent.get(service) ?? []) {
-      if (isProducer(route, service) && parentPorts(route, service).some((p) => p === null || p === port))
-        attached.push(route);
+      const isHere = parentPorts(route, service).some((p) => p === null || p === port);
+      if (isHere && mayDecide(route, service)) attached.push(route);
     }
     return attached;
   }
@@ -73,16 +78,24 @@ export function parentsOf(route: AnyRoute): ReadonlySet<NamespacedName> {
   return new Set(route.parents.map((parent) => `${parent.namespace}/${parent.name}`));
 }
 
+/** Services a route sends to or mirrors to. */
 function backendsOf(route: AnyRoute): ReadonlySet<NamespacedName> {
-  const backends =
-    route.kind === 'httpRoute'
-      ? route.rules.flatMap((rule) => rule.backends)
-      : route.rules.flatMap((rule) => rule.backends);
-  return new Set(backends.map((backend) => `${backend.namespace}/${backend.name}`));
+  const backends: BackendTarget[] = route.rules.flatMap((rule: HttpRouteRule | StreamRouteRule) => rule.backends);
+  if (route.kind === 'httpRoute') {
+    for (const { filters } of route.rules) {
+      for (const filter of filters) if (filter.type === 'requestMirror') backends.push(filter.backend);
+    }
+  }
+  return new Set(backends.map(targetName));
 }
 
-function isProducer(route: AnyRoute, service: NamespacedName): boolean {
-  return service.startsWith(`${route.namespace}/`);
+/**
+ * GAMMA: a route that stands in another namespace than the Service decides for pods of its own alone. One that says otherwise
+ * would take over other people's traffic.
+ */
+function mayDecide(route: AnyRoute, service: NamespacedName): boolean {
+  if (route.source === 'VirtualService' || service.startsWith(`${route.namespace}/`)) return true;
+  return route.clients.every((namespace) => namespace === route.namespace);
 }
 
 function addTo<R>(index: Map<NamespacedName, Set<R>>, key: NamespacedName, route: R): void {

@@ -1,7 +1,7 @@
 /** What holds for the whole mesh when nobody has said otherwise, and what follows from settings and an agent's own flags. */
 import type { MeshSettings } from './model.ts';
 
-/** Everything is measured and nothing bypasses the agent. The name is the one that Istio gives the ConfigMap. */
+/** Everything is measured, nothing bypasses the agent, and whatever the mesh does not know may be reached. The name is the one that Istio gives the ConfigMap. */
 export const DEFAULT_SETTINGS: MeshSettings = {
   kind: 'meshSettings',
   namespace: 'istio-system',

@@ -17,8 +17,10 @@ export interface ValueMatch {
 }
 
 /** The comparison for a match that validate.ts has accepted; an expression that cannot be compiled matches nothing. */
-export function compileValueMatch(type: 'exact' | 'regex', value: string): ValueMatch {
+export function compileValueMatch(type: 'exact' | 'prefix' | 'regex' | 'present', value: string): ValueMatch {
   if (type === 'exact') return { test: (candidate) => candidate === value };
+  if (type === 'prefix') return { test: (candidate) => candidate.startsWith(value) };
+  if (type === 'present') return { test: () => true };
   const literal = literalMatch(value);
   if (literal !== null) return literal;
   const compiled = compileRe2(value);

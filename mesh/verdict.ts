@@ -4,12 +4,14 @@ import type { NamespacedName } from './model.ts';
 
 /** Why a verdict is what it is. */
 export type VerdictCause =
-  /** No policy applies, or only DENY policies that do not match. */
+  /** No policy applies, or only such policies that do not match. */
   | 'no-policy-matched'
   | 'allow-rule'
   | 'deny-rule'
   /** Plain TCP: a DENY rule matched with its HTTP-only fields counted as matched. */
   | 'deny-rule-without-http'
+  /** A CUSTOM rule matched: who would decide is not asked, so it is denied. On plain TCP its HTTP-only fields count as matched. */
+  | 'custom-rule'
   /** ALLOW policies apply (`allowPolicies`) and none of their rules matched. */
   | 'no-allow-rule-matched';
 
@@ -27,6 +29,19 @@ export interface Verdict {
   readonly allowPolicies: readonly NamespacedName[];
 }
 
+/** Where no policy says anything. */
+export const ALLOWED_BY_DEFAULT: Verdict = {
+  allowed: true,
+  policy: null,
+  rule: -1,
+  reason: 'ALLOWED',
+  cause: 'no-policy-matched',
+  allowPolicies: [],
+};
+
+/** Names of policies that one line shows. */
+const SHOWN_MAX = 8;
+
 /** One line for people and the access log. Allocates: not for the hot path. */
 export function describeVerdict(verdict: Verdict): string {
   switch (verdict.cause) {
@@ -38,7 +53,14 @@ export function describeVerdict(verdict: Verdict): string {
       return `denied by DENY policy ${verdict.policy} rule ${verdict.rule}`;
     case 'deny-rule-without-http':
       return `denied by DENY policy ${verdict.policy} rule ${verdict.rule}: its HTTP fields count as matched on plain TCP`;
+    case 'custom-rule':
+      return `denied by CUSTOM policy ${verdict.policy} rule ${verdict.rule}: weir asks no external authorizer`;
     case 'no-allow-rule-matched':
-      return `denied: no rule of ALLOW policy ${verdict.allowPolicies.join(', ')} matches`;
+      return `denied: no rule of ALLOW policy ${listed(verdict.allowPolicies)} matches`;
   }
+}
+
+function listed(names: readonly string[]): string {
+  if (names.length <= SHOWN_MAX) return names.join(', ');
+  return `${names.slice(0, SHOWN_MAX).join(', ')} and ${names.length - SHOWN_MAX} more`;
 }

@@ -60,7 +60,6 @@ export function readAuthorizationPolicy(
       namespace,
       name,
       action,
-      dryRun: false,
       meshWide: namespace === rootNamespace,
       selector: scope.selector,
       targetServices: scope.targets.map((target) => target.service),
@@ -229,8 +228,6 @@ function readSource(source: ObjectReader, namespace: string): PolicySource {
   const result: PolicySource = {
     principals: readPrincipals(source, 'principals'),
     notPrincipals: readPrincipals(source, 'notPrincipals'),
-    requestPrincipals: [],
-    notRequestPrincipals: [],
     namespaces: readTexts(source, 'namespaces'),
     notNamespaces: readTexts(source, 'notNamespaces'),
     serviceAccounts: readServiceAccounts(source, 'serviceAccounts', namespace),

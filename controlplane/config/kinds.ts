@@ -5,6 +5,7 @@
 import { readAuthorizationPolicy } from './authorization-policy.ts';
 import { readEndpointSlice } from './endpoint-slice.ts';
 import { readGrpcRoute, readHttpRoute } from './http-route.ts';
+import { ISTIO_KINDS } from './istio/kinds.ts';
 import { readMeshConfig } from './mesh-config.ts';
 import { readNamespace, readServiceAccount } from './namespace.ts';
 import { readNode } from './node.ts';
@@ -95,7 +96,8 @@ const KINDS: readonly KnownKind[] = [
     read: (reader, origin, { rootNamespace }) => readAuthorizationPolicy(reader, origin, rootNamespace),
   },
 
-  // --- Istio networking
+  // --- Istio networking, and what is known without being supported
+  ...ISTIO_KINDS,
 ];
 
 const BY_NAME: ReadonlyMap<string, KnownKind> = new Map(KINDS.map((known) => [`${known.group}/${known.kind}`, known]));

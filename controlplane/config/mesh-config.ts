@@ -2,7 +2,7 @@
  * ConfigMap `istio` of the root namespace → MeshSettings. `data.mesh` is Istio's MeshConfig (a YAML text), `data.weir` holds what
  * Istio has no key for. Every key that is there and not honoured is reported: nobody should believe in a setting that does nothing.
  *
- * To honour another key: take it in readMesh or readWeir, add the field to MeshSettings (mesh/model.ts, mesh/validate.ts)
+ * To honour another key: take it in readMesh or readWeir, add the field to MeshSettings (mesh/model.ts, mesh/wire, mesh/validate.ts)
  * and to DEFAULT_SETTINGS.
  */
 import type { MeshSettings } from '../../mesh/model.ts';
@@ -52,7 +52,7 @@ export function readMeshConfig(object: ObjectReader, rootNamespace: string): Mes
   const { namespace, name } = meta;
   const { metrics, accessLog } = meshPart;
   const { bypass } = weirPart;
-  const settings: MeshSettings = { ...DEFAULT_SETTINGS, namespace, name, metrics, accessLog, bypass };
+  const settings: MeshSettings = { kind: 'meshSettings', namespace, name, metrics, accessLog, bypass };
   return { kind: 'ConfigMap', namespace, name, settings };
 }
 

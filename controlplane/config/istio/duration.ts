@@ -21,8 +21,8 @@ const UNITS: Readonly<Record<string, bigint>> = {
 
 /** Longest text that is looked at: more than any duration needs. */
 const TEXT_LENGTH_MAX = 64;
-/** Ten years, ms: beyond it somebody mistook the unit. */
-const DURATION_MS_MAX = 10 * 365 * 24 * 3_600_000;
+/** A year, ms: what agents take (mesh/validate-fields.ts); beyond it somebody mistook the unit. */
+const DURATION_MS_MAX = 365 * 24 * 3_600_000;
 
 const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
 
@@ -44,7 +44,7 @@ export function parseDuration(text: string): ParsedDuration {
     return { ok: false, reason: 'is finer than a millisecond', remedy: 'round it to whole milliseconds' };
   }
   const ms = nanoseconds / 1_000_000n;
-  if (ms > BigInt(DURATION_MS_MAX)) return { ok: false, reason: 'is longer than ten years', remedy: 'check its unit' };
+  if (ms > BigInt(DURATION_MS_MAX)) return { ok: false, reason: 'is longer than a year', remedy: 'check its unit' };
   return { ok: true, ms: Number(ms) };
 }
 

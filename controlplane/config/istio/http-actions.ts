@@ -1,4 +1,5 @@
 /** What an `http` entry of a VirtualService may answer or change by itself: redirect, rewrite, directResponse, corsPolicy. */
+import { normalisePath } from '../../../mesh/path.ts';
 import { regexRefusal } from '../../../mesh/value-match.ts';
 import type {
   Cors,
@@ -61,11 +62,16 @@ export function readRedirect(rule: ObjectReader): RequestRedirect | null {
 function readRedirectPath(reader: ObjectReader): PathModifier | null {
   const uri = reader.text('uri');
   if (uri === null || uri === '') return null;
-  if (!uri.startsWith('/') || /[?#%\s]/.test(uri.replace(/%[0-9A-Fa-f]{2}/g, ''))) {
+  if (!isPath(uri)) {
     const remedy = 'write a path beginning with "/"; the query of the request is kept as it is';
     reader.problems.error('INVALID_VALUE', reader.at('uri'), `${quote(uri)} is not a path`, remedy);
   }
   return { type: 'full', value: uri };
+}
+
+/** A path alone, without query, spaces and bad escapes. */
+function isPath(text: string): boolean {
+  return text.startsWith('/') && !/[?\s]/.test(text) && normalisePath(text).ok;
 }
 
 function readAuthority(reader: ObjectReader): { readonly host: string; readonly port: number | null } | null {
@@ -91,8 +97,8 @@ export function readRewrite(rule: ObjectReader): UrlRewrite | null {
   if (uri !== null && uri !== '' && regex !== null) {
     problems.error('INVALID_VALUE', reader.at('uriRegexRewrite'), 'stands beside uri', 'keep one of them', 'key');
   }
-  if (uri !== null && /[?#\s]/.test(uri)) {
-    const remedy = 'write a path; the query of the request is kept as it is';
+  if (uri !== null && uri !== '' && !isPath(uri)) {
+    const remedy = 'write a path beginning with "/"; the query of the request is kept as it is';
     problems.error('INVALID_VALUE', reader.at('uri'), `${quote(uri)} is not a path`, remedy);
   }
   const path: PathModifier | null = regex ?? (uri === null || uri === '' ? null : { type: 'stringPrefix', value: uri });
@@ -206,6 +212,16 @@ function readOrigins(reader: ObjectReader): StringMatch[] {
     return [];
   });
   // The field before allowOrigins: `*` or an origin, compared as it is; of no meaning beside the new one.
+  if (reader.has('allowOrigin')) {
+    const remedy = 'write allowOrigins: [{exact: …}]';
+    reader.problems.warning(
+      'DEPRECATED',
+      reader.at('allowOrigin'),
+      'is the old spelling of allowOrigins',
+      remedy,
+      'key',
+    );
+  }
   const old = reader.list('allowOrigin', ELEMENTS_MAX).flatMap((item) => reader.asText(item) ?? []);
   return origins.length > 0 ? origins : old.map((value) => ({ type: 'exact', value }));
 }

@@ -18,6 +18,8 @@ export interface MatchContext {
   readonly regexAllowed: boolean;
 }
 
+/** RFC 9110 section 9.1. */
+const METHOD = /^[-!#$%&'*+.^_`|~0-9A-Za-z]+$/;
 /** Keys of `headers` that Istio ignores: there are fields for them. */
 const HEADERS_WITH_FIELDS = ['uri', 'scheme', 'method', 'authority'];
 /** Gateways route by claims of a token so. */
@@ -45,6 +47,10 @@ function readHttpMatch(reader: ObjectReader, context: MatchContext): HttpRouteMa
   ];
   const queryParams = readEntries(reader, 'queryParams').flatMap(({ key, value }) => {
     const match = readStringMatch(value, context.regexAllowed);
+    if (key === '') {
+      const remedy = 'name the parameter';
+      value.problems.error('INVALID_VALUE', value.path, 'has no name', remedy, 'key');
+    }
     return match === null ? [] : [valueMatch(key, match, false)];
   });
   const port = reader.integer('port', 0, 65_535);
@@ -74,7 +80,11 @@ export function readClientMatch(reader: ObjectReader): ClientMatch | null {
 function readField(reader: ObjectReader, field: string, context: MatchContext): StringMatch | null {
   const value = reader.object(field);
   const match = value === null ? null : readStringMatch(value, context.regexAllowed);
-  return match === 'present' ? null : match;
+  if (match === null || match === 'present') return null;
+  if (field !== 'method' || match.type === 'regex' || METHOD.test(match.value)) return match;
+  const remedy = 'write a method such as GET';
+  reader.problems.error('INVALID_VALUE', [...reader.at(field), match.type], `is ${quote(match.value)}`, remedy);
+  return null;
 }
 
 /** What is compared has no port and is lower case. */

@@ -25,7 +25,7 @@ export interface RuleContext {
 
 /** Reads an entry of `http`. */
 export function readHttpRule(rule: ObjectReader, context: RuleContext): HttpRuleObject {
-  const name = rule.text('name');
+  const name = rule.text('name') || null;
   const delegate = readDelegate(rule, context);
   const regexAllowed = !context.isDelegate && delegate === null;
   const { matches, matchesNothing } = readHttpMatches(rule, { mesh: context.mesh, regexAllowed });

@@ -1,7 +1,7 @@
 /** What all objects of Istio's networking kinds begin with, and fields that several of them share. */
 import type { FieldPath } from '../../finding.ts';
 import { type ObjectMeta, readMetadata } from '../metadata.ts';
-import { LABEL_KEY, LABEL_NAME, LABEL_VALUE, OBJECT_NAME } from '../names.ts';
+import { LABEL_KEY, LABEL_NAME, LABEL_VALUE, OBJECT_NAME, PORT_NAME } from '../names.ts';
 import { isMapping, type ListItem, type ObjectReader, quote } from '../object-reader.ts';
 import { parseDuration } from './duration.ts';
 import { parsePercent } from './percent.ts';
@@ -90,6 +90,22 @@ export function readEntries(
     const value = reader.over(raw[key], path);
     return value === null ? [] : [{ key, value }];
   });
+}
+
+/** A map of port names to port numbers, in the order of its keys. */
+export function readPortMap(reader: ObjectReader, field: string): Record<string, number> {
+  const raw = reader.take(field);
+  const ports: Record<string, number> = {};
+  if (raw === undefined || reader.over(raw, reader.at(field)) === null || !isMapping(raw)) return ports;
+  for (const key of Object.keys(raw).sort()) {
+    const path = [...reader.at(field), key];
+    const number = reader.asInteger({ value: raw[key], path }, 1, 65_535);
+    if (!PORT_NAME.pattern.test(key)) {
+      const remedy = `a port name must be ${PORT_NAME.description}`;
+      reader.problems.error('INVALID_VALUE', path, `has the key ${quote(key)}`, remedy, 'key');
+    } else if (number !== null) ports[key] = number;
+  }
+  return ports;
 }
 
 /** What a duration may be where it stands. */

@@ -43,6 +43,8 @@ export function readStreamRule(kind: 'tls' | 'tcp', rule: ObjectReader, context:
 /** null: it cannot hold in the mesh (and a finding says why), or it is wrong. */
 function readMatch(kind: 'tls' | 'tcp', reader: ObjectReader, context: StreamContext): StreamRouteMatch | null {
   const hostnames = kind === 'tls' ? readNames(reader, context) : [];
+  // Without names the match would be for every connection.
+  const nameless = kind === 'tls' && hostnames.length === 0;
   const destinationBlocks = reader.list('destinationSubnets', ELEMENTS_MAX).flatMap((item) => {
     const text = reader.asText(item);
     const block = text === null ? null : parseCidr(text);
@@ -57,7 +59,7 @@ function readMatch(kind: 'tls' | 'tcp', reader: ObjectReader, context: StreamCon
   if (kind === 'tcp') reader.unsupported('sourceSubnet');
   const mesh = concernsMesh(reader, 'the match', context.mesh);
   reader.finish();
-  return mesh ? { hostnames, destinationBlocks, port: port === 0 ? null : port, client } : null;
+  return mesh && !nameless ? { hostnames, destinationBlocks, port: port === 0 ? null : port, client } : null;
 }
 
 function readNames(reader: ObjectReader, context: StreamContext): string[] {
@@ -69,7 +71,9 @@ function readNames(reader: ObjectReader, context: StreamContext): string[] {
     if (parseIp(text) !== null) {
       const remedy = 'remove it: a server name is a host name (RFC 6066)';
       reader.problems.warning('NO_EFFECT', item.path, `clients send no address as server name`, remedy);
-    } else if (!context.hosts.some((host) => hostWithin(text, host))) {
+      return [];
+    }
+    if (!context.hosts.some((host) => hostWithin(text, host))) {
       const remedy = `write one of ${context.hosts.join(', ')}, or a name below it`;
       reader.problems.error('INVALID_VALUE', item.path, `${quote(text)} is within none of the hosts`, remedy);
     }

@@ -46,7 +46,8 @@ function checked(reader: ObjectReader, match: StringMatch, regexAllowed: boolean
   return false;
 }
 
-const LABEL = /^[a-zA-Z0-9_]([-a-zA-Z0-9_]{0,61}[a-zA-Z0-9_])?$/;
+/** RFC 1123. */
+const LABEL = /^[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$/;
 /** RFC 1035: octets of a domain name. */
 const HOST_LENGTH_MAX = 253;
 

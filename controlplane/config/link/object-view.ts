@@ -19,7 +19,7 @@ import {
   type PodObject,
   type ServiceObject,
 } from '../objects.ts';
-import type { ReferenceGrantObject } from '../route-objects.ts';
+import type { HttpRouteObject, ReferenceGrantObject } from '../route-objects.ts';
 import type { LinkView } from './view.ts';
 
 /** Objects of one kind by namespace and name. */
@@ -31,6 +31,8 @@ export class ObjectView implements LinkView {
   /** Namespace → objects in it. */
   readonly #population = new Map<string, number>();
   readonly #podsByAddress = new Map<Ip, Set<PodObject>>();
+  /** Indexes by what makes them; void as soon as an object changes. */
+  readonly #derived = new Map<(view: LinkView) => unknown, unknown>();
 
   constructor(rootNamespace: string) {
     this.rootNamespace = rootNamespace;
@@ -42,6 +44,7 @@ export class ObjectView implements LinkView {
    */
   replace(before: AcceptedObject | null, after: AcceptedObject | null): ObjectKind[] {
     const changed = new Set<ObjectKind>();
+    this.#derived.clear();
     if (before !== null) this.#remove(before, changed);
     if (after !== null) this.#add(after, changed);
     return [...changed];
@@ -92,6 +95,11 @@ export class ObjectView implements LinkView {
     return this.of('VirtualService');
   }
 
+  *httpRoutes(): Iterable<HttpRouteObject> {
+    yield* this.of('HTTPRoute');
+    yield* this.of('GRPCRoute');
+  }
+
   grants(namespace: string): Iterable<ReferenceGrantObject> {
     return this.of('ReferenceGrant', namespace);
   }
@@ -125,6 +133,15 @@ export class ObjectView implements LinkView {
 
   node(name: string): NodeObject | undefined {
     return this.get('Node', '', name);
+  }
+
+  derived<T>(build: (view: LinkView) => T): T {
+    const known = this.#derived.get(build);
+    // Whatever is kept under a function is what that function returned.
+    if (known !== undefined) return known as T;
+    const made = build(this);
+    this.#derived.set(build, made);
+    return made;
   }
 
   #add(object: AcceptedObject, changed: Set<ObjectKind>): void {

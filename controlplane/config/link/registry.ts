@@ -4,6 +4,11 @@
  * Pods are not here: see workloads.ts.
  */
 import type { MeshKind, ResourceKey } from '../../../mesh/model.ts';
+import { linkDestinationRule } from '../istio/destination-rule.ts';
+import { linkServiceEntry } from '../istio/service-entry-link.ts';
+import { linkSidecar } from '../istio/sidecar.ts';
+import { linkVirtualService } from '../istio/virtual-service-link.ts';
+import { linkWorkloadEntry } from '../istio/workload-entry.ts';
 import type { AcceptedObject, MeshConfigObject, ObjectKey, ObjectKind, ObjectOf } from '../objects.ts';
 import {
   linkAuthorizationPolicy,
@@ -45,11 +50,23 @@ const LINKS: { readonly [K in Exclude<ObjectKind, 'Pod'>]: KindLink<ObjectOf<K>>
   PeerAuthentication: { link: linkPeerAuthentication, looksUp: [], becomes: ['peerAuthentication'] },
   RequestAuthentication: { link: linkRequestAuthentication, looksUp: ['Service'], becomes: ['requestAuthentication'] },
   NetworkPolicy: { link: linkNetworkPolicy, looksUp: ['Namespace'], becomes: ['networkPolicy'] },
-  VirtualService: nothing,
-  DestinationRule: nothing,
-  ServiceEntry: nothing,
-  WorkloadEntry: nothing,
-  Sidecar: nothing,
+  VirtualService: {
+    link: linkVirtualService,
+    looksUp: ['Service', 'ServiceEntry', 'DestinationRule', 'VirtualService', 'HTTPRoute', 'GRPCRoute'],
+    becomes: ['httpRoute', 'tlsRoute', 'tcpRoute'],
+  },
+  DestinationRule: {
+    link: linkDestinationRule,
+    looksUp: ['Service', 'ServiceEntry', 'DestinationRule'],
+    becomes: ['destinationRule'],
+  },
+  ServiceEntry: {
+    link: linkServiceEntry,
+    looksUp: ['Pod', 'Service', 'ServiceEntry', 'WorkloadEntry'],
+    becomes: ['serviceEntry'],
+  },
+  WorkloadEntry: { link: linkWorkloadEntry, looksUp: ['Service'], becomes: [] },
+  Sidecar: { link: linkSidecar, looksUp: [], becomes: ['sidecarScope'] },
   Gateway: nothing,
   GatewayClass: nothing,
   EnvoyFilter: nothing,

@@ -8,7 +8,7 @@ import type {
   WorkloadEntryObject,
 } from '../istio/objects.ts';
 import type { EndpointSliceObject, NamespaceObject, NodeObject, PodObject, ServiceObject } from '../objects.ts';
-import type { ReferenceGrantObject } from '../route-objects.ts';
+import type { HttpRouteObject, ReferenceGrantObject } from '../route-objects.ts';
 
 /**
  * Every accepted object, for reading. What an iteration yields comes in no particular order: whoever depends on one sorts. A kind
@@ -24,6 +24,8 @@ export interface LinkView {
   destinationRules(): Iterable<DestinationRuleObject>;
   virtualService(namespace: string, name: string): VirtualServiceObject | undefined;
   virtualServices(): Iterable<VirtualServiceObject>;
+  /** HTTPRoutes and GRPCRoutes. */
+  httpRoutes(): Iterable<HttpRouteObject>;
   /** The ReferenceGrants of a namespace. */
   grants(namespace: string): Iterable<ReferenceGrantObject>;
   /**
@@ -38,6 +40,8 @@ export interface LinkView {
   podAt(address: Ip): PodObject | undefined;
   slices(): Iterable<EndpointSliceObject>;
   node(name: string): NodeObject | undefined;
+  /** What `build` makes of the view, made once until an object changes: an index that many objects ask. `build` is its key. */
+  derived<T>(build: (view: LinkView) => T): T;
 }
 
 /** What an object means for the mesh now, and what is wrong with it in view of others. */

@@ -83,7 +83,7 @@ async function ask(version: 1 | 2, ip: string, path: string, body: string): Prom
   stream.end(body);
   await new Promise((resolve) => stream.on('close', resolve));
   session.destroy();
-  return `${headers[':status']} ${headers['x-weir-reason'] ?? text}`;
+  return `${String(headers[':status'])} ${String(headers['x-weir-reason'] ?? text)}`;
 }
 
 const rewrite = { type: 'urlRewrite', hostname: 'inner', path: { type: 'full', value: '/inner' } } as const;

@@ -207,6 +207,16 @@ export const limits = {
   /** How long it is remembered who was above the mean; also how often that is looked at again. */
   saturationWindowMs: 1_000,
 
+  // --- what routes ask for
+  /** Requests of a worker that an injected delay holds back; beyond it they are not delayed (as Envoy's max_active_faults). */
+  delayedRequestsMax: 4_096,
+  /** Copies of requests (mirrors) of a worker that wait for their answers; beyond it requests are not mirrored. */
+  mirrorsPerWorkerMax: 1_024,
+  /** Body of a request that is mirrored, octets: as much as Istio keeps of one; a longer one is not mirrored. */
+  mirrorBodyBytesMax: 65_536,
+  /** How long a mirror's answer is waited for, ms: Envoy's default route timeout. */
+  mirrorTimeoutMs: 15_000,
+
   // --- connections
   /** Request octets kept to send a request once more: idempotent and the reused connection was closed; HTTP/2: refused unseen. */
   replayBytesMax: 4_096,
@@ -228,7 +238,7 @@ export const limits = {
   firstByteTimeoutMs: 60_000,
   /** From the first byte of a head to its last: 408. */
   headTimeoutMs: 30_000,
-  /** No byte in either direction on a connection (Envoy's and Istio's idle timeout: 1 h). */
+  /** No byte in either direction on a connection (Envoy's and Istio's idle timeout: 1 h). A stream of HTTP/2: after one to three times as long. */
   idleTimeoutMs: 3_600_000,
   /**
    * First octets on an undeclared port that could still become HTTP or TLS and do not go on: relayed as TCP. Longer than a
@@ -247,10 +257,20 @@ export const limits = {
   turnWaitMs: 1_000,
   /** A pooled upstream connection unused for this long is closed. */
   upstreamIdleTimeoutMs: 60_000,
-  /** Half-closed connection with no progress. */
+  /**
+   * Half-closed connection with no progress. After an endpoint's GOAWAY the same goes for requests that are neither sent whole nor answered
+   * yet: longer would keep the endpoint from ending, shorter would end calls that only rest.
+   */
   halfCloseTimeoutMs: 300_000,
 
   // --- telemetry
+  /** Requests of a worker, logged or refused, that `weir explain` can be asked about. Up to about 2 KiB each. */
+  recentRequestsMax: 1_024,
+  /** Header fields kept of each, and octets of a value. */
+  recentHeadersMax: 32,
+  recentHeaderBytesMax: 256,
+  /** Such requests in one answer of the admin API. */
+  recentRequestRowsMax: 200,
   /** Distinct label sets per worker; beyond it requests are counted in the `unknown` series. */
   metricSeriesMax: 8_192,
   /** Distinct status codes and response flags per pair of workloads; rarer ones are counted by class (`4xx`). Services use a dozen. */
@@ -269,6 +289,8 @@ export const limits = {
   cniReadyWaitMs: 10_000,
   /** Request body on the CNI and admin sockets, octets. */
   localRequestBytesMax: 1_048_576,
+  /** Requests that POST /explain decides at once: a few milliseconds of the supervisor's time. */
+  explainLinesMax: 256,
   /** Pods per node; further ADDs fail. */
   podsPerNodeMax: 1_024,
 

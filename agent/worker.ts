@@ -92,7 +92,7 @@ class Worker {
       case 'meshDelta': {
         const result = context.mesh.apply(message.delta);
         if (result.ok) {
-          context.accessLog.askedForByMesh = context.mesh.settings.accessLog;
+          context.settingsChanged();
           this.#housekeeping?.meshChanged();
         }
         const error = result.ok ? null : `${result.resource.kind} ${result.resource.key}: ${result.error}`;
@@ -112,7 +112,7 @@ class Worker {
         context.verifyTokens.delete(message.token);
         break;
       case 'query':
-        this.#channel.send(answer(context, message.id, message.what));
+        this.#channel.send(answer(context, message));
         break;
       case 'drain':
         this.#drain(context, message.deadlineMs, message.successor);
@@ -138,9 +138,13 @@ function cutAll(context: WorkerContext): void {
   }
 }
 
-function answer(context: WorkerContext, id: number, what: 'stats' | 'connections'): FromWorker {
+function answer(context: WorkerContext, query: Extract<ToWorker, { type: 'query' }>): FromWorker {
   const { reactor, self } = context;
-  if (what === 'connections') {
+  const { id } = query;
+  if (query.what === 'requests') {
+    return { type: 'requests', id, requests: context.recentRequests.list(query.request, limits.recentRequestRowsMax) };
+  }
+  if (query.what === 'connections') {
     const { rows, truncated } = context.connections.describe(reactor.nowMs, limits.connectionRowsMax);
     return { type: 'connections', id, connections: rows, truncated };
   }
@@ -153,6 +157,8 @@ function answer(context: WorkerContext, id: number, what: 'stats' | 'connections
     requests_in_flight: context.usage.requests.total,
     pending_connections: context.usage.pending.total,
     buffered_bytes: context.usage.buffered.total,
+    delayed_requests: context.delayedRequests,
+    mirrors_in_flight: context.mirrorsInFlight,
     splice_pipes: splicePipes.inUse,
     turns: reactor.counters.waits,
     events: reactor.counters.events,

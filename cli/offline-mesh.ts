@@ -40,7 +40,7 @@ export function readOfflineMesh(paths: readonly string[], options: OfflineOption
   const documents = changes.flatMap((change) => (change.type === 'parsed' ? change.documents : []));
   const made = podsOfTemplates(documents, options.destinations);
   const store = new ObjectStore({ rootNamespace: options.rootNamespace });
-  const linker = new MeshLinker();
+  const linker = new MeshLinker(options.rootNamespace);
   const state = new MeshState();
   const generated: FileChange = { type: 'parsed', file: '', documents: made.map(generatedDocument) };
   const { upserts, removals } = linker.update(store.apply([...changes, generated]));
@@ -62,7 +62,12 @@ function readPath(path: string): FileChange[] {
 }
 
 function changing(file: string): FileChange {
-  const problem = { code: 'FILE_UNREADABLE' as const, position: { file, line: 0 }, reason: 'is being written to', remedy: 'try again' };
+  const problem = {
+    code: 'FILE_UNREADABLE' as const,
+    position: { file, line: 0 },
+    reason: 'is being written to',
+    remedy: 'try again',
+  };
   return { type: 'broken', file, problem };
 }
 

@@ -35,6 +35,15 @@ const PARTS: readonly { readonly words: readonly string[]; readonly register: Re
     words: ['controller'],
     register: async (program) => (await import('./controller-command.ts')).registerControllerCommand(program),
   },
+  {
+    words: ['explain'],
+    register: async (program) => (await import('./explain-command.ts')).registerExplainCommand(program),
+  },
+  {
+    words: ['analyze'],
+    register: async (program) => (await import('./analyze-command.ts')).registerAnalyzeCommand(program),
+  },
+  { words: ['diff'], register: async (program) => (await import('./diff-command.ts')).registerDiffCommand(program) },
   { words: ['cni'], register: async (program) => (await import('./cni-command.ts')).registerCniCommand(program) },
   {
     words: ['completion'],
@@ -46,6 +55,8 @@ const EPILOGUE = `
 Start here:
   weir sandbox -f shop.yaml -- curl -s http://shop/     a cluster's YAML on this machine, with the mesh, no cluster needed
   weir status                                           what the agents of this node or sandbox are doing
+  weir explain --from web.shop --to echo.shop:80        where a request goes, or why it is refused
+  weir analyze -f manifests/                            what is wrong with routes and policies, before they are applied
 
 Exit status: 0 done; 1 failed or refused; 2 wrong usage; 3 agent, controller or sandbox not reachable.
 \`weir sandbox -- COMMAND\` and \`weir sandbox exec\` pass on the status of what they ran (128 + n after signal n).`;

@@ -1,4 +1,5 @@
 /** What the controller found wrong with its input, in the words of the person who wrote it. */
+import type { AnalysisCode } from '../mesh/analyze.ts';
 
 /** A place in a file that a person edits (after `# source:` remapping). Lines count from 1; 0: the file as a whole. */
 export interface SourcePosition {
@@ -13,7 +14,7 @@ export interface Finding {
   /** `error`: the object (or file) was refused and its last valid version stays. */
   readonly severity: 'error' | 'warning';
   /** Stable, e.g. `UNKNOWN_FIELD`. */
-  readonly code: FindingCode;
+  readonly code: FindingCode | AnalysisCode;
   readonly file: string;
   readonly line: number;
   /** `Kind namespace/name`; '' when the finding is about a file. */

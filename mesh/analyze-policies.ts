@@ -25,7 +25,8 @@ export function analyzePolicies(mesh: MeshState): AnalysisFinding[] {
   }
   for (const policy of mesh.list('networkPolicy')) {
     if (workloads.length === 0 || isEverything(policy.podSelector)) continue;
-    if (workloads.some((pod) => pod.namespace === policy.namespace && labelsMatch(policy.podSelector, pod.labels))) continue;
+    if (workloads.some((pod) => pod.namespace === policy.namespace && labelsMatch(policy.podSelector, pod.labels)))
+      continue;
     found.push(nothing('NetworkPolicy', policy, ['spec', 'podSelector']));
   }
   return found;
@@ -91,7 +92,9 @@ function authorizationFindings(
       reason: allow
         ? 'an ALLOW policy without rules matches nothing, so everything it applies to is denied'
         : `a ${policy.action} policy without rules matches nothing and has no effect`,
-      remedy: allow ? 'add rules; `rules: [{}]` allows everything. Keep it if denying is what you want' : 'add rules or remove it',
+      remedy: allow
+        ? 'add rules; `rules: [{}]` allows everything. Keep it if denying is what you want'
+        : 'add rules or remove it',
     });
   }
   for (const [index, rule] of policy.rules.entries()) {
@@ -142,7 +145,9 @@ function isOpaque(protocol: PortProtocol): boolean {
 function usesHttp(rule: PolicyRule): boolean {
   return (
     rule.to.some(hasHttpFields) ||
-    rule.from.some(({ requestPrincipals, notRequestPrincipals }) => requestPrincipals.length + notRequestPrincipals.length > 0) ||
+    rule.from.some(
+      ({ requestPrincipals, notRequestPrincipals }) => requestPrincipals.length + notRequestPrincipals.length > 0,
+    ) ||
     rule.when.some(({ key }) => HTTP_CONDITION.test(key))
   );
 }
@@ -154,19 +159,23 @@ function hasHttpFields(operation: PolicyOperation): boolean {
 
 function concernsPort(rule: PolicyRule, port: number): boolean {
   if (rule.to.length === 0) return true;
-  return rule.to.some(({ ports, notPorts }) => (ports.length === 0 || ports.includes(port)) && !notPorts.includes(port));
+  return rule.to.some(
+    ({ ports, notPorts }) => (ports.length === 0 || ports.includes(port)) && !notPorts.includes(port),
+  );
 }
 
 /** Every value of a list is taken back by its not* twin; null: no such thing. */
 function contradictionOf(rule: PolicyRule): string | null {
   for (const [index, source] of rule.from.entries()) {
     for (const [name, twin] of SOURCE_TWINS) {
-      if (takenBack(source[name], source[twin])) return `from[${index}].source.${name} and ${twin} name the same values`;
+      if (takenBack(source[name], source[twin]))
+        return `from[${index}].source.${name} and ${twin} name the same values`;
     }
   }
   for (const [index, operation] of rule.to.entries()) {
     for (const [name, twin] of OPERATION_TWINS) {
-      if (takenBack(operation[name], operation[twin])) return `to[${index}].operation.${name} and ${twin} name the same values`;
+      if (takenBack(operation[name], operation[twin]))
+        return `to[${index}].operation.${name} and ${twin} name the same values`;
     }
   }
   for (const [index, { values, notValues }] of rule.when.entries()) {

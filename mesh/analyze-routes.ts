@@ -39,7 +39,9 @@ function shadowed(route: HttpRoute): AnalysisFinding[] {
   for (const [index, rule] of route.rules.entries()) {
     const earlier = route.rules.slice(0, Math.min(index, RULES_COMPARED_MAX));
     const by = earlier.findIndex((other) =>
-      matchesOf(rule).every((match) => matchesOf(other).some((wide) => (inOrder ? covers(wide, match) : sameJson(wide, match)))),
+      matchesOf(rule).every((match) =>
+        matchesOf(other).some((wide) => (inOrder ? covers(wide, match) : sameJson(wide, match))),
+      ),
     );
     if (by < 0) continue;
     found.push({
@@ -47,7 +49,9 @@ function shadowed(route: HttpRoute): AnalysisFinding[] {
       code: 'SHADOWED_RULE',
       path: rulePath(route, index),
       reason: `no request gets here: rule ${by} takes all that this one matches`,
-      remedy: inOrder ? `move it before rule ${by}: the first rule that matches decides` : `remove it, or change one of the two`,
+      remedy: inOrder
+        ? `move it before rule ${by}: the first rule that matches decides`
+        : `remove it, or change one of the two`,
     });
   }
   return found;
@@ -117,7 +121,13 @@ function weights(route: HttpRoute): AnalysisFinding[] {
     const path = rulePath(route, index);
     if (sum === 0) {
       const reason = 'all weights are 0, so every request is answered with 500';
-      found.push({ ...about(route), code: 'WEIGHTS', path, reason, remedy: 'give one of the backends a weight above 0' });
+      found.push({
+        ...about(route),
+        code: 'WEIGHTS',
+        path,
+        reason,
+        remedy: 'give one of the backends a weight above 0',
+      });
     } else if (route.source === 'VirtualService' && rule.backends.length > 1 && sum !== 100) {
       const reason = `the weights add up to ${sum}, not 100: they are taken as shares of ${sum}`;
       found.push({ ...about(route), code: 'WEIGHTS', path, reason, remedy: 'make them add up to 100' });
@@ -156,8 +166,10 @@ function conflicts(routes: readonly HttpRoute[]): AnalysisFinding[] {
 }
 
 function keyOfMatch(match: HttpRouteMatch): readonly unknown[] {
-  const byName = (fields: readonly HeaderMatch[]): readonly string[] => fields.map((field) => JSON.stringify(field)).sort();
-  const path = match.path === null ? ['prefix', '/', false] : [match.path.type, match.path.value, match.path.ignoreCase];
+  const byName = (fields: readonly HeaderMatch[]): readonly string[] =>
+    fields.map((field) => JSON.stringify(field)).sort();
+  const path =
+    match.path === null ? ['prefix', '/', false] : [match.path.type, match.path.value, match.path.ignoreCase];
   return [path, match.method?.type, match.method?.value, byName(match.headers), byName(match.queryParams)];
 }
 
@@ -170,15 +182,20 @@ function withoutEndpoints(mesh: MeshState): AnalysisFinding[] {
       for (const { valid, namespace, name, port, subset, weight } of rule.backends) {
         if (!valid || weight === 0 || name.includes('.')) continue;
         const key = `${namespace}/${name}`;
-        const backing = mesh.list('workload').some(
-          ({ services, labels }) =>
-            (services[key] ?? []).some(({ servicePort }) => port === 0 || servicePort === port) &&
-            Object.entries(subset?.labels ?? {}).every(([label, value]) => labels[label] === value),
-        );
+        const backing = mesh
+          .list('workload')
+          .some(
+            ({ services, labels }) =>
+              (services[key] ?? []).some(({ servicePort }) => port === 0 || servicePort === port) &&
+              Object.entries(subset?.labels ?? {}).every(([label, value]) => labels[label] === value),
+          );
         if (backing) continue;
         const which = subset === null ? `Service ${key}` : `subset ${subset.name} of Service ${key}`;
         const reason = `${which} has no pod, so its share of the requests is answered with 503`;
-        const remedy = subset === null ? "compare the Service's selector with the labels of the pods" : "compare the subset's labels with those of the pods";
+        const remedy =
+          subset === null
+            ? "compare the Service's selector with the labels of the pods"
+            : "compare the subset's labels with those of the pods";
         found.push({ ...about(route), code: 'NO_ENDPOINTS', path: rulePath(route, index), reason, remedy });
       }
     }

@@ -1,6 +1,6 @@
 /**
  * Many alternatives of rules that the same connections can match, found by what a request says: by its path (exact, prefix, suffix,
- * the literal ends of a template), then host, method, token. What none of these tells apart is tried in order.
+ * template), then host, method, token. What none of these tells apart is tried in order.
  *
  *   Bucket ── path '/a' ──► Bucket ── host 'x' ──► Bucket: a few clauses, in order
  *      │                       └── the rest ──► Bucket …
@@ -14,6 +14,7 @@ import type { CompiledRule } from './authz-rule.ts';
 import { isPathTemplate } from './path-template.ts';
 import type { RequestView } from './request.ts';
 import { StringIndex } from './string-index.ts';
+import { TemplateTrie } from './template-trie.ts';
 import type { Verdict } from './verdict.ts';
 
 /** One alternative of one rule: a source, an operation and the conditions together. */
@@ -55,6 +56,9 @@ class Bucket {
   readonly #clauses: Clause[] = [];
   readonly #level: number;
   #index: StringIndex<Bucket> | null = null;
+  /** Of paths only. */
+  #templates: TemplateTrie<Bucket> | null = null;
+  /** Set once the bucket is split. */
   #rest: Bucket | null = null;
 
   constructor(level: number) {
@@ -74,15 +78,17 @@ class Bucket {
   find(view: RequestView, best: Clause | null): Clause | null {
     if (this.#level === DIMENSIONS.length || this.#clauses.length <= SCAN_MAX) return this.#scan(view, best);
     const rest = this.#rest ?? this.#split();
-    const { read } = DIMENSIONS[this.#level] as Dimension;
-    if (this.#index !== null) {
-      const base = found.length;
-      this.#index.collect(read(view), found);
-      const end = found.length;
-      for (let i = base; i < end; i++) best = (found[i] as Bucket).find(view, best);
-      found.length = base;
-    }
+    const base = found.length;
+    this.#collect((DIMENSIONS[this.#level] as Dimension).read(view));
+    const end = found.length;
+    for (let i = base; i < end; i++) best = (found[i] as Bucket).find(view, best);
+    found.length = base;
     return rest.find(view, best);
+  }
+
+  #collect(text: string): void {
+    this.#index?.collect(text, found);
+    this.#templates?.collect(text, found);
   }
 
   #scan(view: RequestView, best: Clause | null): Clause | null {
@@ -99,27 +105,25 @@ class Bucket {
   #split(): Bucket {
     const next = this.#level + 1;
     const { patterns } = DIMENSIONS[this.#level] as Dimension;
-    const index = new StringIndex<Bucket>();
     const rest = new Bucket(next);
     const make = (): Bucket => new Bucket(next);
     for (const clause of this.#clauses) {
       const values = patterns(clause.request as RequestMatch);
       if (values.length === 0 || (this.#level > 0 && values.length > LISTED_VALUES_MAX)) rest.add(clause);
-      else for (const value of values) bucketOf(index, value, this.#level === 0, make).add(clause);
+      else for (const value of values) this.#bucketOf(value, make).add(clause);
     }
-    this.#index = index.isEmpty ? null : index;
     this.#rest = rest;
     return rest;
   }
-}
 
-/** A template stands under the longer of its literal ends; what is between them is asked of the clause. */
-function bucketOf(index: StringIndex<Bucket>, value: string, isPath: boolean, make: () => Bucket): Bucket {
-  if (!isPath || !isPathTemplate(value)) return index.entry(value, make);
-  const { literals } = validTemplate(value);
-  const head = literals[0] as string;
-  const tail = literals[literals.length - 1] as string;
-  return head.length >= tail.length ? index.prefix(head, make) : index.suffix(tail, make);
+  #bucketOf(value: string, make: () => Bucket): Bucket {
+    if (this.#level === 0 && isPathTemplate(value)) {
+      this.#templates ??= new TemplateTrie<Bucket>();
+      return this.#templates.entry(validTemplate(value), make);
+    }
+    this.#index ??= new StringIndex<Bucket>();
+    return this.#index.entry(value, make);
+  }
 }
 
 /** The clauses of one action that hang on the same source. */
@@ -129,7 +133,8 @@ export class RequestIndex {
   /** Of a DENY: the first clause, one without HTTP-only parts before others of the same rule. Of an ALLOW: the first of a rule without. */
   onTcp: Clause | null = null;
   readonly #denies: boolean;
-  readonly #bucket = new Bucket(0);
+  /** Those that depend on the request; null: none does. */
+  #bucket: Bucket | null = null;
 
   constructor(denies: boolean) {
     this.#denies = denies;
@@ -137,7 +142,7 @@ export class RequestIndex {
 
   /** The first clause that depends on the request; undefined when none does. */
   get first(): Clause | undefined {
-    return this.#bucket.first;
+    return this.#bucket?.first;
   }
 
   /** In the order of ordinals. */
@@ -145,12 +150,15 @@ export class RequestIndex {
     this.#considerForTcp(clause);
     if (this.always !== null) return;
     if (clause.request === null) this.always = clause;
-    else this.#bucket.add(clause);
+    else {
+      this.#bucket ??= new Bucket(0);
+      this.#bucket.add(clause);
+    }
   }
 
   /** As Bucket.find; `always` is not considered. */
   find(view: RequestView, best: Clause | null): Clause | null {
-    return this.#bucket.find(view, best);
+    return this.#bucket === null ? best : this.#bucket.find(view, best);
   }
 
   #considerForTcp(clause: Clause): void {

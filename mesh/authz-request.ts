@@ -7,7 +7,7 @@ import { claimTexts, requestPrincipal } from './jwt.ts';
 import { compilePathTemplate, isPathTemplate, type PathTemplate, templateMatches } from './path-template.ts';
 import type { CONDITION_KEYS, PolicyCondition, PolicyOperation, PolicySource } from './policy-model.ts';
 import type { RequestView } from './request.ts';
-import { isDecodable, matchesAny, octetText, StringSet } from './string-match.ts';
+import { isAscii, isDecodable, matchesAny, octetText, StringSet } from './string-match.ts';
 
 /** One alternative of a rule as a request answers it: a part each of `to`, `from` and `when`, AND-ed; null or empty when absent. */
 export class RequestMatch {
@@ -35,19 +35,16 @@ export class RequestMatch {
   }
 }
 
-/** The HTTP-only fields of one operation, AND-ed; each null when absent. */
+/** The HTTP-only fields of one operation, AND-ed. */
 export class OperationMatch {
   /** As the index keys them (authz-request-index.ts). */
   readonly methodPatterns: readonly string[];
   readonly pathPatterns: readonly string[];
   readonly hostPatterns: readonly string[];
+  readonly #operation: PolicyOperation;
   readonly #denies: boolean;
-  readonly #methods: StringSet | null;
-  readonly #notMethods: StringSet | null;
-  readonly #paths: PathSet | null;
-  readonly #notPaths: PathSet | null;
-  readonly #hosts: StringSet | null;
-  readonly #notHosts: StringSet | null;
+  /** Made when it is first asked: most operations of many are never, because the index knows better. */
+  #fields: OperationFields | null = null;
 
   /** null: the operation has no HTTP-only field. `denies`: of a DENY, which what cannot be judged matches. */
   static of(operation: PolicyOperation, denies: boolean): OperationMatch | null {
@@ -55,33 +52,52 @@ export class OperationMatch {
   }
 
   private constructor(operation: PolicyOperation, denies: boolean) {
+    this.#operation = operation;
     this.#denies = denies;
     this.methodPatterns = operation.methods;
-    this.pathPatterns = operation.paths.map(octetText);
-    this.hostPatterns = operation.hosts.map(comparableHost);
-    this.#methods = StringSet.of(this.methodPatterns);
-    this.#notMethods = StringSet.of(operation.notMethods);
-    this.#paths = PathSet.of(this.pathPatterns);
-    this.#notPaths = PathSet.of(operation.notPaths.map(octetText));
-    this.#hosts = StringSet.of(this.hostPatterns);
-    this.#notHosts = StringSet.of(operation.notHosts.map(comparableHost));
+    this.pathPatterns = operation.paths.every(isAscii) ? operation.paths : operation.paths.map(octetText);
+    this.hostPatterns = operation.hosts.length === 0 ? operation.hosts : operation.hosts.map(comparableHost);
   }
 
   matches(view: RequestView): boolean {
+    this.#fields ??= this.#compile();
+    const { methods, notMethods, paths, notPaths, hosts, notHosts } = this.#fields;
     return (
-      (this.#methods === null || this.#methods.matches(view.method)) &&
-      (this.#notMethods === null || !this.#notMethods.matches(view.method)) &&
-      (this.#paths === null || this.#paths.matches(view.path)) &&
-      (this.#notPaths === null || this.#isNone(this.#notPaths, view.path)) &&
-      (this.#hosts === null || this.#hosts.matches(view.host)) &&
-      (this.#notHosts === null || !this.#notHosts.matches(view.host))
+      (methods === null || methods.matches(view.method)) &&
+      (notMethods === null || !notMethods.matches(view.method)) &&
+      (paths === null || paths.matches(view.path)) &&
+      (notPaths === null || this.#isNone(notPaths, view.path)) &&
+      (hosts === null || hosts.matches(view.host)) &&
+      (notHosts === null || !notHosts.matches(view.host))
     );
+  }
+
+  #compile(): OperationFields {
+    const { notMethods, notPaths, notHosts } = this.#operation;
+    return {
+      methods: StringSet.of(this.methodPatterns),
+      notMethods: StringSet.of(notMethods),
+      paths: PathSet.of(this.pathPatterns),
+      notPaths: PathSet.of(notPaths.map(octetText)),
+      hosts: StringSet.of(this.hostPatterns),
+      notHosts: StringSet.of(notHosts.map(comparableHost)),
+    };
   }
 
   /** A path that is no UTF-8 may be any path to the workload: an ALLOW cannot say that it is none of these. */
   #isNone(paths: PathSet, path: string): boolean {
     return !paths.matches(path) && (this.#denies || isDecodable(path, true));
   }
+}
+
+/** Each null when absent. */
+interface OperationFields {
+  readonly methods: StringSet | null;
+  readonly notMethods: StringSet | null;
+  readonly paths: PathSet | null;
+  readonly notPaths: PathSet | null;
+  readonly hosts: StringSet | null;
+  readonly notHosts: StringSet | null;
 }
 
 /** requestPrincipals and notRequestPrincipals of one source. */
@@ -236,5 +252,5 @@ export function comparableHost(value: string): string {
 /** Has a field that only a request can answer. */
 export function hasHttpFields(operation: PolicyOperation): boolean {
   const { hosts, notHosts, methods, notMethods, paths, notPaths } = operation;
-  return [hosts, notHosts, methods, notMethods, paths, notPaths].some((values) => values.length > 0);
+  return hosts.length + notHosts.length + methods.length + notMethods.length + paths.length + notPaths.length > 0;
 }

@@ -1,6 +1,13 @@
 /** One AuthorizationPolicy compiled: its rules split into source, port and HTTP parts (see authz.ts for the order of use). */
 import { OperationMatch, PrincipalMatch, RequestCondition } from './authz-request.ts';
-import { fieldsOfCondition, fieldsOfSource, type SourceFields, usesAddress, usesServerName } from './authz-source.ts';
+import {
+  fieldsOfCondition,
+  fieldsOfSource,
+  isEmpty,
+  type SourceFields,
+  usesAddress,
+  usesServerName,
+} from './authz-source.ts';
 import { parseConditionKey } from './condition-key.ts';
 import type { NamespacedName } from './model.ts';
 import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicyRule } from './policy-model.ts';
@@ -70,9 +77,9 @@ export class CompiledRule {
   readonly onlyPorts: readonly number[] | null;
   /** Every port that is named, wanted or not. */
   readonly namedPorts: readonly number[];
-  readonly verdict: Verdict;
-  /** The verdict of a DENY rule on plain TCP whose HTTP fields were counted as matched. */
-  readonly verdictWithoutHttp: Verdict;
+  readonly #action: AuthorizationPolicy['action'];
+  #verdict: Verdict | null = null;
+  #verdictWithoutHttp: Verdict | null = null;
   readonly #portConditions: readonly PortMatch[];
 
   constructor(policy: AuthorizationPolicy, index: number, trust: TrustDomains) {
@@ -87,21 +94,33 @@ export class CompiledRule {
     this.requestConditions = rule.when.flatMap((when) => RequestCondition.of(when, denies) ?? []);
     const ports = rule.when.filter(({ key }) => key === 'destination.port').map(portsOfCondition);
     this.#portConditions = ports.map(({ wanted, unwanted }) => new PortMatch(wanted, unwanted));
+    this.#action = policy.action;
     this.usesHttp =
       this.requestConditions.length > 0 ||
       this.operations.some(({ http }) => http !== null) ||
       this.sources.some(({ principal }) => principal !== null);
-    const fields = [...this.conditions, ...this.sources.flatMap((source) => source.fields ?? [])];
-    this.usesAddress = fields.some(usesAddress);
-    this.usesServerName = fields.some(usesServerName);
+    const uses = (asks: (fields: SourceFields) => boolean): boolean =>
+      this.conditions.some(asks) || this.sources.some(({ fields }) => fields !== null && asks(fields));
+    this.usesAddress = uses(usesAddress);
+    this.usesServerName = uses(usesServerName);
     this.onlyPorts = onlyPorts(rule, ports);
     this.namedPorts = [
       ...rule.to.flatMap((to) => [...to.ports, ...to.notPorts]),
       ...ports.flatMap(({ wanted, unwanted }) => [...wanted, ...unwanted]),
     ];
-    this.verdict = verdictOf(policy.action, this.policy, index);
-    this.verdictWithoutHttp =
-      policy.action === 'DENY' ? { ...this.verdict, cause: 'deny-rule-without-http' } : this.verdict;
+  }
+
+  /** The same object every time. */
+  get verdict(): Verdict {
+    this.#verdict ??= verdictOf(this.#action, this.policy, this.index);
+    return this.#verdict;
+  }
+
+  /** The verdict of a DENY rule on plain TCP whose HTTP fields were counted as matched. */
+  get verdictWithoutHttp(): Verdict {
+    if (this.#action !== 'DENY') return this.verdict;
+    this.#verdictWithoutHttp ??= { ...this.verdict, cause: 'deny-rule-without-http' };
+    return this.#verdictWithoutHttp;
   }
 
   /** Some operation accepts the port, and no condition excludes it. */
@@ -139,8 +158,7 @@ function compileSources(rule: PolicyRule, trust: TrustDomains): readonly RuleSou
   if (rule.from.length === 0) return [ANY_SOURCE];
   return rule.from.map((source) => {
     const fields = fieldsOfSource(source, trust);
-    const isEmpty = Object.values(fields).every((values: readonly string[]) => values.length === 0);
-    return { fields: isEmpty ? null : fields, principal: PrincipalMatch.of(source) };
+    return { fields: isEmpty(fields) ? null : fields, principal: PrincipalMatch.of(source) };
   });
 }
 

@@ -10,7 +10,7 @@
 import { type Clause, RequestIndex } from './authz-request-index.ts';
 import { type PrincipalMatch, RequestMatch } from './authz-request.ts';
 import type { CompiledRule, RuleOperation, RuleSource } from './authz-rule.ts';
-import { parsedBlock, type SourceFacts, type SourceFields, SourceMatch } from './authz-source.ts';
+import { NAMES, parsedBlock, type SourceFacts, type SourceFields, SourceMatch } from './authz-source.ts';
 import { CidrTrie } from './cidr-trie.ts';
 import { StringIndex } from './string-index.ts';
 
@@ -26,7 +26,7 @@ export class SourceGroup {
   readonly requests: RequestIndex;
 
   constructor(parts: readonly SourceFields[], gate: PrincipalMatch | null, requests: RequestIndex) {
-    this.#parts = parts.map((fields) => new SourceMatch(fields));
+    this.#parts = parts.length === 0 ? NONE : parts.map((fields) => new SourceMatch(fields));
     this.gate = gate;
     this.requests = requests;
   }
@@ -41,8 +41,11 @@ export class SourceGroup {
 /** What is listed under one value: first the group of those that go by this field alone, then those to try. */
 interface Listed {
   alone: SourceGroup | null;
-  readonly tried: SourceGroup[];
+  /** null: none. */
+  tried: SourceGroup[] | null;
 }
+
+const NONE: readonly never[] = [];
 
 const FIELDS = ['principals', 'serviceAccounts', 'namespaces', 'ipBlocks', 'remoteIpBlocks'] as const;
 type ListedField = (typeof FIELDS)[number];
@@ -84,7 +87,7 @@ export class SourceIndex {
       }
       for (const value of keys.values) {
         const listed = this.#listed(keys.field, value);
-        listed.alone ??= new SourceGroup([], null, new RequestIndex(this.#denies));
+        listed.alone ??= new SourceGroup(NONE, null, new RequestIndex(this.#denies));
         for (const clause of clauses) listed.alone.requests.add(clause);
       }
     }
@@ -102,7 +105,7 @@ export class SourceIndex {
     this.#collectAddress(this.#remotes, facts.remote, listed);
     for (const { alone, tried } of listed) {
       if (alone !== null) found.push(alone);
-      for (const group of tried) if (group.matches(facts, this.#denies)) found.push(group);
+      if (tried !== null) for (const group of tried) if (group.matches(facts, this.#denies)) found.push(group);
     }
   }
 
@@ -134,11 +137,16 @@ export class SourceIndex {
 
   #list(group: SourceGroup, keys: Keys | null): void {
     if (keys === null) this.#unlisted.push(group);
-    else for (const value of keys.values) this.#listed(keys.field, value).tried.push(group);
+    else {
+      for (const value of keys.values) {
+        const listed = this.#listed(keys.field, value);
+        listed.tried ??= [];
+        listed.tried.push(group);
+      }
+    }
   }
 
   #listed(field: ListedField, value: string): Listed {
-    const make = (): Listed => ({ alone: null, tried: [] });
     switch (field) {
       case 'principals':
         return this.#principals.entry(value, make);
@@ -155,6 +163,10 @@ export class SourceIndex {
         return this.#remotes.entry(parsedBlock(value), make);
     }
   }
+}
+
+function make(): Listed {
+  return { alone: null, tried: null };
 }
 
 function clausesOf(
@@ -189,8 +201,8 @@ function keysOf(parts: readonly SourceFields[]): Keys | null {
 function isAlone(parts: readonly SourceFields[], keys: Keys): boolean {
   const [part] = parts;
   if (parts.length !== 1 || part === undefined) return false;
-  const names = Object.keys(part) as (keyof SourceFields)[];
-  return names.every((name) => name === keys.field || part[name].length === 0);
+  for (const name of NAMES) if (name !== keys.field && part[name].length > 0) return false;
+  return true;
 }
 
 /** A `*` inside a namespace, which stands for any characters there, cannot be looked up. */

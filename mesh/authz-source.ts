@@ -57,6 +57,9 @@ const NO_FIELDS: SourceFields = {
   notServerNames: [],
 };
 
+/** All fields. */
+export const NAMES = Object.keys(NO_FIELDS) as readonly (keyof SourceFields)[];
+
 /** An entry of `from`. */
 export function fieldsOfSource(source: PolicySource, trust: TrustDomains): SourceFields {
   return {
@@ -107,6 +110,12 @@ export function fieldsOfCondition(
     default:
       return null;
   }
+}
+
+/** Any connection will do. */
+export function isEmpty(fields: SourceFields): boolean {
+  for (const name of NAMES) if (fields[name].length > 0) return false;
+  return true;
 }
 
 /** Some field compares an address, so that addresses have to be parsed. */

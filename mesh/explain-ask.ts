@@ -31,7 +31,10 @@ const OUTSIDE_ADDRESS = '192.0.2.1';
 /** Makes a question of it; what is not found in the mesh is an error that says what there is. */
 export function questionOf(mesh: MeshState, asked: Asked, id: string): ParsedRequest {
   const colon = asked.to.lastIndexOf(':');
-  const host = asked.to.slice(0, colon).replace(/^\[(.*)\]$/, '$1').toLowerCase();
+  const host = asked.to
+    .slice(0, colon)
+    .replace(/^\[(.*)\]$/, '$1')
+    .toLowerCase();
   const port = Number(asked.to.slice(colon + 1));
   if (colon < 1 || !Number.isInteger(port) || port < 1 || port > 65_535) {
     return refuse(id, `--to ${asked.to}: write HOST:PORT, e.g. echo.shop:80`);
@@ -58,10 +61,15 @@ export function questionOf(mesh: MeshState, asked: Asked, id: string): ParsedReq
     },
     http: asked.tcp ? null : http,
   });
-  return question.ok ? { ok: true, request: { ...question.request, destination: destinationFields(question.request, destination) } } : question;
+  return question.ok
+    ? { ok: true, request: { ...question.request, destination: destinationFields(question.request, destination) } }
+    : question;
 }
 
-function destinationFields(request: ExplainRequest, { routed }: { readonly routed: boolean }): ExplainRequest['destination'] {
+function destinationFields(
+  request: ExplainRequest,
+  { routed }: { readonly routed: boolean },
+): ExplainRequest['destination'] {
   return { ...request.destination, routed };
 }
 
@@ -95,7 +103,11 @@ function podNamed(mesh: MeshState, name: string): Workload | null {
   const key = name.includes('/') ? name : name.replace(/^(.+)\.([^.]+)$/, '$2/$1');
   const exact = mesh.workloadByName(key);
   if (exact !== null) return exact;
-  return mesh.list('workload').find(({ namespace, workloadName }) => `${namespace}/${workloadName}` === key && !name.includes('/')) ?? null;
+  return (
+    mesh
+      .list('workload')
+      .find(({ namespace, workloadName }) => `${namespace}/${workloadName}` === key && !name.includes('/')) ?? null
+  );
 }
 
 interface DestinationFields {
@@ -107,19 +119,27 @@ interface DestinationFields {
   readonly routed: boolean;
 }
 
-function destinationOf(mesh: MeshState, host: string, port: number, clientNamespace: string): DestinationFields | string {
+function destinationOf(
+  mesh: MeshState,
+  host: string,
+  port: number,
+  clientNamespace: string,
+): DestinationFields | string {
   const ip = canonicalIp(host);
   if (ip !== null) {
     const reached = mesh.resolve(ip, port);
     if (reached.kind === 'service') return toService(reached.service.hostname, ip, port);
     const pod = mesh.workloadByAddress(ip);
-    return pod === null ? { namespace: '', labels: {}, ip, port, serviceHost: '', routed: false } : toPod(pod, ip, port);
+    return pod === null
+      ? { namespace: '', labels: {}, ip, port, serviceHost: '', routed: false }
+      : toPod(pod, ip, port);
   }
   const short = host.replace(/\.svc(\.cluster\.local)?$/, '');
   const [name = '', namespace = clientNamespace || 'default'] = short.split('.');
   const service = mesh.serviceByName(`${namespace}/${name}`);
   if (service !== null) {
-    if (service.ports.some((each) => each.port === port)) return toService(service.hostname, service.addresses[0] ?? '', port);
+    if (service.ports.some((each) => each.port === port))
+      return toService(service.hostname, service.addresses[0] ?? '', port);
     const ports = service.ports.map((each) => each.port).join(', ') || 'no TCP port';
     return `--to ${host}:${port}: Service ${namespace}/${name} has ${ports}`;
   }

@@ -2,7 +2,7 @@
  * What the policies of a workload say of one request or connection, for `weir explain`, in the order in which agents ask:
  * NetworkPolicy, PeerAuthentication, RequestAuthentication, AuthorizationPolicy. Pure.
  */
-import { explainAuthorization } from './authz-explain.ts';
+import { type AuthorizationExplanation, describeFailure, explainAuthorization } from './authz-explain.ts';
 import type { ConnectionFacts } from './authz.ts';
 import type { ExplainRequest } from './explain-request.ts';
 import { describeNetworkVerdict } from './network-policy.ts';
@@ -28,18 +28,17 @@ export interface Judgement {
 /** Hints of one decision: the rules that came nearest say most. */
 const HINTS_MAX = 8;
 
-/** @param request as it arrives at the workload; null: a connection without HTTP. @param port of the workload */
+/** @param request as it arrives at the workload; null: a connection without HTTP */
 export function explainPolicy(
   mesh: MeshState,
   question: ExplainRequest,
-  workload: Workload,
-  port: number,
+  { workload, ip, port }: { readonly workload: Workload; readonly ip: string; readonly port: number },
   request: PlainRequest | null,
 ): Judgement {
   return (
     networkJudgement(mesh, question, workload, port) ??
     peerJudgement(mesh, question, workload, port) ??
-    requestJudgement(mesh, question, workload, port, request)
+    requestJudgement(mesh, question, workload, ip, port, request)
   );
 }
 
@@ -79,6 +78,7 @@ function requestJudgement(
   mesh: MeshState,
   question: ExplainRequest,
   workload: Workload,
+  ip: string,
   port: number,
   request: PlainRequest | null,
 ): Judgement {
@@ -90,10 +90,11 @@ function requestJudgement(
     sourceIp: question.source.ip,
     remoteIp: question.source.remoteIp,
     serverName: question.connection.sni ?? '',
-    destinationIp: question.destination.ip,
+    destinationIp: ip,
     destinationPort: port,
   };
-  const bound = mesh.authorization(workload, port).bind(facts);
+  const authorization = mesh.authorization(workload, port);
+  const bound = authorization.bind(facts);
   const verdict = view === null ? bound.connection() : bound.request(view);
   const status = request === null ? null : verdict.allowed ? 200 : 403;
   return {
@@ -102,7 +103,7 @@ function requestJudgement(
     policy: verdict.policy,
     rule: verdict.rule < 0 ? null : verdict.rule,
     because: describeVerdict(verdict),
-    hints: verdict.allowed ? [] : explainAuthorization(mesh, workload, facts, view).slice(0, HINTS_MAX),
+    hints: verdict.allowed ? [] : hintsOf(explainAuthorization(authorization, facts, view)),
   };
 }
 
@@ -114,9 +115,28 @@ function tokenOf(mesh: MeshState, { http }: ExplainRequest, workload: Workload, 
 function presented(jwt: NonNullable<ExplainRequest['http']>['jwt']): PresentedToken {
   if (jwt === null) return { kind: 'none' };
   if ('claims' in jwt) return { kind: 'verified', claims: jwt.claims };
-  return { kind: 'unverifiable', detail: 'weir does not verify tokens yet; give {"claims": {…}} to ask what a good one would do' };
+  return {
+    kind: 'unverifiable',
+    detail: 'weir does not verify tokens yet; give {"claims": {…}} to ask what a good one would do',
+  };
 }
 
 function refused(status: number | null, because: string, policy: NamespacedName | null): Judgement {
   return { allowed: false, status, policy, rule: null, because, hints: [] };
+}
+
+/** What the ALLOW rules wanted that was not there, or which DENY rule matched. */
+function hintsOf({ policies, verdict }: AuthorizationExplanation): readonly string[] {
+  if (verdict.cause !== 'no-allow-rule-matched') return [];
+  const hints: string[] = [];
+  for (const { policy, action, enforced, rules } of policies) {
+    if (action !== 'ALLOW' || !enforced) continue;
+    if (rules.length === 0) hints.push(`${policy} has no rules, so it allows nothing`);
+    for (const rule of rules) {
+      const told = rule.failures.map(describeFailure).join(', or ');
+      hints.push(`${policy} rule ${rule.index}: ${told}`);
+      if (hints.length >= HINTS_MAX) return hints;
+    }
+  }
+  return hints;
 }

@@ -64,10 +64,12 @@ export type ParsedRequest =
   /** `id`: what could be read of it, '' otherwise. */
   | { readonly ok: false; readonly id: string; readonly error: string };
 
-/** UTF-16 units of one line: several times what the largest head of a request takes. */
-export const REQUEST_LINE_MAX = 1_048_576;
+/** UTF-16 units of one line: several times what the largest head of a request takes, and what agents are asked at once. */
+export const REQUEST_LINE_MAX = 262_144;
 /** Header fields of one request: what agents accept (agent/limits.ts). */
 const HEADERS_MAX = 1_024;
+/** UTF-16 units of one text: an agent takes heads of 64 KiB at most, in octets. */
+const TEXT_MAX = 16_384;
 const PRINCIPAL = /^(?:spiffe:\/\/)?([^/]{1,255})\/ns\/([^/]{1,255})\/sa\/([^/]{1,255})$/;
 
 type Json = Readonly<Record<string, unknown>>;
@@ -77,7 +79,8 @@ class Fault extends Error {}
 
 /** Reads one line. Never throws, whatever is in it. */
 export function parseExplainRequest(line: string): ParsedRequest {
-  if (line.length > REQUEST_LINE_MAX) return { ok: false, id: '', error: `is longer than ${REQUEST_LINE_MAX} characters` };
+  if (line.length > REQUEST_LINE_MAX)
+    return { ok: false, id: '', error: `is longer than ${REQUEST_LINE_MAX} characters` };
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -89,7 +92,8 @@ export function parseExplainRequest(line: string): ParsedRequest {
 
 /** The same from a value that is JSON already. */
 export function readExplainRequest(value: unknown): ParsedRequest {
-  const id = isObject(value) && (typeof value['id'] === 'string' || typeof value['id'] === 'number') ? String(value['id']) : '';
+  const id =
+    isObject(value) && (typeof value['id'] === 'string' || typeof value['id'] === 'number') ? String(value['id']) : '';
   try {
     return { ok: true, request: readRequest(mapping(value, 'the request'), id) };
   } catch (error) {
@@ -102,7 +106,8 @@ function readRequest(value: Json, id: string): ExplainRequest {
   if (id === '') throw new Fault('id is missing: give each request a text or number of its own');
   const connection = readConnection(value['connection']);
   const http = value['http'] === null || value['http'] === undefined ? null : readHttp(mapping(value['http'], 'http'));
-  if (connection.protocol === 'http' && http === null) throw new Fault('http is missing: connection.protocol says http');
+  if (connection.protocol === 'http' && http === null)
+    throw new Fault('http is missing: connection.protocol says http');
   return {
     id,
     source: readSource(mapping(value['source'], 'source')),
@@ -122,9 +127,15 @@ function readSource(source: Json): ExplainSource {
   if (principal === null) return { identity: null, namespace: namespace ?? '', ip, remoteIp };
   const parts = PRINCIPAL.exec(principal);
   if (parts === null) {
-    throw new Fault(`source.principal is ${JSON.stringify(principal)}: write spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT, or null`);
+    throw new Fault(
+      `source.principal is ${JSON.stringify(principal)}: write spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT, or null`,
+    );
   }
-  const identity = { trustDomain: parts[1] as string, namespace: parts[2] as string, serviceAccount: parts[3] as string };
+  const identity = {
+    trustDomain: parts[1] as string,
+    namespace: parts[2] as string,
+    serviceAccount: parts[3] as string,
+  };
   agree(namespace, identity.namespace, 'source.namespace');
   agree(serviceAccount, identity.serviceAccount, 'source.serviceAccount');
   return { identity, namespace: identity.namespace, ip, remoteIp };
@@ -132,7 +143,9 @@ function readSource(source: Json): ExplainSource {
 
 function agree(given: string | null, proven: string, field: string): void {
   if (given !== null && given !== proven) {
-    throw new Fault(`${field} is ${JSON.stringify(given)}, source.principal says ${JSON.stringify(proven)}: make them agree, or leave one out`);
+    throw new Fault(
+      `${field} is ${JSON.stringify(given)}, source.principal says ${JSON.stringify(proven)}: make them agree, or leave one out`,
+    );
   }
 }
 
@@ -204,8 +217,9 @@ function mapping(value: unknown, field: string): Json {
 }
 
 function text(value: unknown, field: string): string {
-  if (typeof value === 'string') return value;
-  throw new Fault(`${field} must be text`);
+  if (typeof value !== 'string') throw new Fault(`${field} must be text`);
+  if (value.length > TEXT_MAX) throw new Fault(`${field} is longer than ${TEXT_MAX} characters, which no agent takes`);
+  return value;
 }
 
 function optionalText(value: unknown, field: string): string | null {

@@ -21,7 +21,8 @@ export function destinationWorkload(mesh: MeshState, destination: ExplainDestina
   if (alike !== undefined) return alike;
   const service = serviceOf(mesh, destination);
   const port = service === null ? null : (mesh.serviceByName(service)?.ports[0]?.port ?? null);
-  const services = service === null || port === null ? {} : { [service]: [{ servicePort: port, targetPort: destination.port }] };
+  const services =
+    service === null || port === null ? {} : { [service]: [{ servicePort: port, targetPort: destination.port }] };
   return {
     kind: 'workload',
     uid: IMAGINED_UID,

@@ -4,17 +4,19 @@
  *
  *   request ─► path, host ─► route of the dialled Service ─► as it would be forwarded ─► policy of the workload reached ─► Decision
  */
-import { pickWeighted } from './balance.ts';
-import type { CompiledPort } from './destination.ts';
-import type { ExplainRequest } from './explain-request.ts';
-import { destinationWorkload, dialledPort } from './explain-target.ts';
-import { explainPolicy } from './explain-policy.ts';
+import type { Cluster } from './cluster.ts';
+import { corsPreflight } from './cors.ts';
 import { type Forwarded, forwardedRequest } from './explain-forward.ts';
+import { explainPolicy } from './explain-policy.ts';
+import type { ExplainRequest } from './explain-request.ts';
+import { clientOf, destinationWorkload, dialledPort } from './explain-target.ts';
 import type { NamespacedName, Workload } from './model.ts';
 import { type PlainRequest, plainRequest } from './plain-request.ts';
+import { redirectLocation } from './redirect.ts';
 import { targetName } from './route-model.ts';
-import type { RouteClient, RouteMatch } from './route-table.ts';
+import type { RouteMatch, WeightedCluster } from './route-table.ts';
 import type { MeshState } from './state.ts';
+import { octetText } from './string-match.ts';
 
 /** What `headers` of a decision say about the request as it is forwarded: names in lower case. */
 export interface HeaderChanges {
@@ -61,93 +63,183 @@ export function refusedQuestion(id: string, error: string): Decision {
 export function explain(mesh: MeshState, question: ExplainRequest): Decision {
   const workload = destinationWorkload(mesh, question.destination);
   const target = dialledPort(mesh, question.destination, workload);
+  const reached: Reached | null =
+    workload === null ? null : { workload, ip: question.destination.ip, port: question.destination.port };
   const { http } = question;
-  if (http === null) return explainConnection(mesh, question, workload, target);
-  const claims = http.jwt !== null && 'claims' in http.jwt ? http.jwt.claims : null;
-  const parsed = plainRequest({ ...http, claims }, mesh.settings.pathNormalization);
+  if (http === null) return explainConnection(mesh, question, reached, target);
+  const headers = http.headers.map(({ name, value }) => ({ name, value: octetText(value) }));
+  const parts = { method: http.method, target: http.target, host: http.host, headers, claims: null };
+  const parsed = plainRequest(parts, mesh.settings.pathNormalization);
   if (!parsed.ok) {
-    return decision(question.id, 'deny', 400, `refused before anything was decided: ${parsed.reason}`);
+    return decision(question.id, 'deny', 400, `400: refused before anything was decided: ${parsed.reason}`);
   }
-  return explainHttp(mesh, question, parsed.request, workload, target);
+  return explainHttp(mesh, question, parsed.request, reached, target);
 }
+
+/** The workload that gets the request, and where. */
+interface Reached {
+  readonly workload: Workload;
+  readonly ip: string;
+  readonly port: number;
+}
+
+type Target = ReturnType<typeof dialledPort>;
 
 function explainHttp(
   mesh: MeshState,
   question: ExplainRequest,
   request: PlainRequest,
-  workload: Workload,
-  target: CompiledPort | null,
+  reached: Reached | null,
+  target: Target,
 ): Decision {
-  const routes = target?.routes ?? null;
-  if (routes === null) return judged(mesh, question, workload, { request, changes: NO_CHANGES }, {}, null);
-  const match = routes.match(request, clientOf(mesh, question));
-  if (match === null) {
-    const why = `404: no rule of ${routes.routes.map((route) => `${route.source} ${targetName(route)}`).join(', ')} matches ${request.method} ${request.path}`;
-    return { ...decision(question.id, 'deny', 404, why), path: withQuery(request), host: request.host };
+  const routes = target?.port.routes ?? null;
+  const client = clientOf(mesh, question.source);
+  if (target === null || routes === null || !routes.concerns(client)) {
+    const cluster = target?.port.cluster ?? null;
+    const at = reached ?? endpointOf(cluster);
+    const direct = { backend: cluster?.name ?? null };
+    return judged(mesh, question, at, { request, changes: NO_CHANGES }, direct, null);
   }
-  const routed = { route: targetName(match.route), routeRule: match.rule.name ?? match.ruleIndex };
-  const answered = localAnswer(match, request, question);
+  const match = routes.match(request, client);
+  const seen = { path: withQuery(request), host: request.host };
+  if (match === null) {
+    const names = routes.routes.map((route) => `${route.source} ${targetName(route)}`).join(', ');
+    const why = `404: no rule of ${names} matches ${request.method} ${request.path}`;
+    return { ...decision(question.id, 'deny', 404, why), ...seen };
+  }
+  const routed = { ...seen, route: targetName(match.route), routeRule: match.rule.name ?? match.ruleIndex };
+  const answered = localAnswer(match, request, target.number);
   if (answered !== null) {
-    return { ...decision(question.id, 'allow', answered.status, `${answered.why} by ${ruleText(match)}`), ...routed };
+    const verdict = answered.refuses ? 'deny' : 'allow';
+    return { ...decision(question.id, verdict, answered.status, `${answered.why} by ${ruleText(match)}`), ...routed };
   }
   const backend = heaviest(match);
   if (backend === null || backend.cluster === null) {
-    const named = backend === null ? 'has no backend' : `names ${backendText(backend.backend)}, which cannot be used`;
+    const named = backend === null ? 'has no backend' : `names ${targetName(backend.backend)}, which cannot be used`;
     return { ...decision(question.id, 'deny', 500, `500: ${ruleText(match)} ${named}`), ...routed };
   }
-  const forwarded = forwardedRequest(request, backend, match, mesh.settings.pathNormalization);
-  const { cluster } = backend;
-  const name = `${cluster.service.namespace}/${cluster.service.name}:${cluster.port.port}`;
-  return judged(mesh, question, workload, forwarded, { ...routed, backend: name }, match);
+  const forwarded = forwardedRequest(request, backend, match);
+  const way = { ...routed, backend: backend.cluster.name };
+  return judged(mesh, question, reached ?? endpointOf(backend.cluster), forwarded, way, match);
 }
 
 /** Policy of the workload that is reached, on the request as it would arrive there. */
 function judged(
   mesh: MeshState,
   question: ExplainRequest,
-  workload: Workload,
+  reached: Reached | null,
   forwarded: Forwarded,
   routed: Partial<Decision>,
   match: RouteMatch | null,
 ): Decision {
   const { request, changes } = forwarded;
-  const judgement = explainPolicy(mesh, question, workload, request);
   const way = match === null ? '' : `; routed by ${ruleText(match)}`;
+  const seen = { path: withQuery(request), host: request.host, headers: changes };
+  if (reached === null) {
+    const none = question.destination.routed ? NO_WORKLOAD : OUTSIDE;
+    return { ...decision(question.id, none.verdict, none.status, `${none.because}${way}`), ...routed, ...seen };
+  }
+  const judgement = explainPolicy(mesh, question, reached, request);
   return {
     ...decision(question.id, judgement.allowed ? 'allow' : 'deny', judgement.status, `${judgement.because}${way}`),
     ...routed,
+    ...seen,
     policy: judgement.policy,
     rule: judgement.rule,
-    path: withQuery(request),
-    host: request.host,
-    headers: changes,
     hints: judgement.hints,
   };
 }
 
+const NO_WORKLOAD = { verdict: 'deny', status: 503, because: '503: no endpoint is ready' } as const;
+const OUTSIDE = { verdict: 'allow', status: 200, because: 'allowed: the destination is outside the mesh' } as const;
+
 function explainConnection(
   mesh: MeshState,
   question: ExplainRequest,
-  workload: Workload,
-  target: CompiledPort | null,
+  reached: Reached | null,
+  target: Target,
 ): Decision {
-  const serverName = question.connection.sni;
-  const match = target?.streams?.match(serverName, clientOf(mesh, question), question.destination.ip) ?? null;
-  const routed = match === null ? {} : { route: targetName(match.route) };
-  if (target?.streams !== undefined && target.streams !== null && match === null) {
-    return decision(question.id, 'deny', null, 'reset: no TLSRoute or TCPRoute of the Service takes this connection');
+  const { connection, destination, id } = question;
+  const client = clientOf(mesh, question.source);
+  const streams = target?.port.streams ?? null;
+  const decides = streams !== null && streams.concerns(client);
+  const match = decides ? streams.match(connection.sni, client, destination.ip) : null;
+  if (decides && match === null) {
+    return decision(id, 'deny', null, 'reset: no route of the Service takes this connection');
   }
-  const picked = match === null ? null : pickWeighted(match.backends, () => 0);
-  const backend = picked === null || picked.cluster === null ? null : `${picked.cluster.name}`;
-  const judgement = explainPolicy(mesh, question, workload, null);
+  const routed = match === null ? {} : { route: targetName(match.route), routeRule: match.ruleIndex };
+  const largest = match === null ? null : largestOf(match.backends.entries);
+  if (match !== null && (largest === null || largest.cluster === null)) {
+    return { ...decision(id, 'deny', null, `reset: route ${match.name} has no backend that can be used`), ...routed };
+  }
+  const cluster = largest?.cluster ?? target?.port.cluster ?? null;
+  const at = reached ?? endpointOf(cluster);
+  const way = { ...routed, backend: cluster?.name ?? null };
+  if (at === null) {
+    const none = destination.routed
+      ? decision(id, 'deny', null, 'reset: no endpoint is ready')
+      : decision(id, 'allow', null, OUTSIDE.because);
+    return { ...none, ...way };
+  }
+  const judgement = explainPolicy(mesh, question, at, null);
   return {
-    ...decision(question.id, judgement.allowed ? 'allow' : 'deny', null, judgement.because),
-    ...routed,
+    ...decision(id, judgement.allowed ? 'allow' : 'deny', null, judgement.because),
+    ...way,
     policy: judgement.policy,
     rule: judgement.rule,
-    backend,
     hints: judgement.hints,
   };
+}
+
+interface LocalAnswer {
+  readonly status: number;
+  readonly why: string;
+  readonly refuses: boolean;
+}
+
+/** What weir answers itself, by the rule; null: a backend answers. Faults count when they hit every request. */
+function localAnswer({ actions, matched }: RouteMatch, request: PlainRequest, port: number): LocalAnswer | null {
+  if (actions === null) return null;
+  const abort = actions.fault?.abort ?? null;
+  if (abort !== null && abort.perMillion >= 1_000_000) {
+    const status = abort.status ?? 200;
+    const told = abort.status === null ? `grpc-status ${abort.grpcStatus}` : String(status);
+    return { status, why: `fault: aborted with ${told}`, refuses: true };
+  }
+  const { redirect, directResponse, cors } = actions;
+  if (redirect !== null) {
+    const { path, query, host } = request;
+    const location = redirectLocation(redirect, { path, query, host, port, matched });
+    return { status: redirect.statusCode, why: `redirected to ${location}`, refuses: false };
+  }
+  if (directResponse !== null) {
+    return { status: directResponse.status, why: `answered with ${directResponse.status}`, refuses: false };
+  }
+  const origin = request.header('origin');
+  if (cors === null || origin === undefined || corsPreflight(cors, origin, request) === null) return null;
+  return { status: 200, why: 'CORS preflight answered', refuses: false };
+}
+
+function heaviest(match: RouteMatch): WeightedCluster | null {
+  return largestOf(match.backends.entries);
+}
+
+/** The first of those with the largest weight. */
+function largestOf<B extends { readonly weight: number }>(entries: readonly B[]): B | null {
+  return entries.reduce<B | null>((best, entry) => (best === null || entry.weight > best.weight ? entry : best), null);
+}
+
+function endpointOf(cluster: Cluster | null): Reached | null {
+  const endpoint = cluster?.endpoints[0];
+  return endpoint === undefined ? null : { workload: endpoint.workload, ip: endpoint.address, port: endpoint.port };
+}
+
+function withQuery({ path, query }: PlainRequest): string {
+  return query === '' ? path : `${path}?${query}`;
+}
+
+function ruleText({ route, rule, ruleIndex }: RouteMatch): string {
+  return `${route.source} ${targetName(route)} rule ${rule.name ?? ruleIndex}`;
 }
 
 function decision(id: string, verdict: Decision['verdict'], status: number | null, because: string): Decision {

@@ -52,7 +52,10 @@ export function servicesOfEntry(entry: ServiceEntry): readonly ExternalService[]
 
 /** What a pod that the entry selects backs, beside its own Services. */
 export function servicesOfSelected(entry: ServiceEntry): Readonly<Record<NamespacedName, readonly TargetPort[]>> {
-  return byHost(entry, entry.ports.map(({ port, targetPort }) => ({ servicePort: port, targetPort })));
+  return byHost(
+    entry,
+    entry.ports.map(({ port, targetPort }) => ({ servicePort: port, targetPort })),
+  );
 }
 
 /** The static endpoints with an address; names are resolved by the client itself. */

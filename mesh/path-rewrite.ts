@@ -43,7 +43,11 @@ export function rewrittenPath(rewrite: CompiledRewrite, matched: PathMatch | nul
 }
 
 /** The modified path in normal form; the path as it was when the result could not be forwarded. */
-export function modifiedPath({ modifier, pattern, replacement }: CompiledPath, matched: PathMatch | null, path: string): string {
+export function modifiedPath(
+  { modifier, pattern, replacement }: CompiledPath,
+  matched: PathMatch | null,
+  path: string,
+): string {
   const modified = pattern === null ? replaced(modifier, matched, path) : pattern.matcher(path).replaceAll(replacement);
   const normal = normalisePath(modified.startsWith('/') ? modified : `/${modified}`);
   return normal.ok ? normal.path : path;

@@ -78,7 +78,14 @@ export class PlainRequest implements RequestView {
     const { method, query } = this;
     const headers = changes.headers.filter(({ name }) => name !== 'host');
     const withHost = [{ name: 'host', value: changes.host }, ...headers];
-    return new PlainRequest({ method, query, path: changes.path, host: changes.host, headers: withHost, claims: this.#claims });
+    return new PlainRequest({
+      method,
+      query,
+      path: changes.path,
+      host: changes.host,
+      headers: withHost,
+      claims: this.#claims,
+    });
   }
 
   /** In order, names in lower case. */
@@ -92,7 +99,10 @@ export function plainRequest(parts: PlainParts, mode: PathNormalization): PlainR
   const { method, headers, claims } = parts;
   if (!TOKEN.test(method)) return { ok: false, reason: 'BAD_METHOD' };
   if (method === 'CONNECT') {
-    return { ok: true, request: new PlainRequest({ method, path: '', query: '', host: parts.target, headers, claims }) };
+    return {
+      ok: true,
+      request: new PlainRequest({ method, path: '', query: '', host: parts.target, headers, claims }),
+    };
   }
   const absolute = ABSOLUTE.exec(parts.target);
   const host = absolute === null ? parts.host : (absolute[1] as string);

@@ -21,7 +21,8 @@ const paths = new WeakMap<RequestRedirect, CompiledPath>();
 export function redirectLocation(redirect: RequestRedirect, facts: RedirectFacts): string {
   const scheme = redirect.scheme ?? 'http';
   const host = redirect.hostname ?? facts.host;
-  const port = redirect.port === 'request' ? facts.port : redirect.port === 'scheme' ? WELL_KNOWN[scheme] : redirect.port;
+  const port =
+    redirect.port === 'request' ? facts.port : redirect.port === 'scheme' ? WELL_KNOWN[scheme] : redirect.port;
   const authority = port === WELL_KNOWN[scheme] ? host : `${host}:${port}`;
   const path = redirect.path === null ? facts.path : modifiedPath(compiledPath(redirect), facts.matched, facts.path);
   return `${scheme}://${authority}${path}${facts.query === '' ? '' : `?${facts.query}`}`;

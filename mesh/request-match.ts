@@ -92,7 +92,10 @@ export function compilePathTest({ type, value, ignoreCase }: PathMatch): ((path:
 /** "Only the first entry with an equivalent name MUST be considered" (HTTPRouteMatch.headers, .queryParams); Istio has one each. */
 function compileFields(matches: readonly HeaderMatch[], named: (name: string) => string): readonly NamedMatch[] {
   return matches
-    .filter((match, i) => matches.findIndex((other) => named(other.name) === named(match.name) && other.invert === match.invert) === i)
+    .filter(
+      (match, i) =>
+        matches.findIndex((other) => named(other.name) === named(match.name) && other.invert === match.invert) === i,
+    )
     .map(({ name, type, value, invert }) => ({
       name: named(name),
       exact: type === 'exact' ? value : null,

@@ -49,7 +49,8 @@ export class RouteIndex<R extends AnyRoute> {
   attachedTo(service: NamespacedName, port: number): R[] {
     const attached: R[] = [];
     for (const route of this.#byParent.get(service) ?? []) {
-      if (parentPorts(route, service).some((p) => p === null || p === port)) attached.push(route);
+      const isHere = parentPorts(route, service).some((p) => p === null || p === port);
+      if (isHere && mayDecide(route, service)) attached.push(route);
     }
     return attached;
   }
@@ -86,6 +87,15 @@ function backendsOf(route: AnyRoute): ReadonlySet<NamespacedName> {
     }
   }
   return new Set(backends.map(targetName));
+}
+
+/**
+ * GAMMA: a route that stands in another namespace than the Service decides for pods of its own alone. One that says otherwise
+ * would take over other people's traffic.
+ */
+function mayDecide(route: AnyRoute, service: NamespacedName): boolean {
+  if (route.source === 'VirtualService' || service.startsWith(`${route.namespace}/`)) return true;
+  return route.clients.every((namespace) => namespace === route.namespace);
 }
 
 function addTo<R>(index: Map<NamespacedName, Set<R>>, key: NamespacedName, route: R): void {

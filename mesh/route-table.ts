@@ -73,7 +73,8 @@ export class RouteTable {
   readonly routes: readonly HttpRoute[];
   readonly #port: number;
   readonly #clusterOf: ClusterLookup;
-  readonly #compiled = new Map<HttpRouteRule, RouteMatch>();
+  /** By route and index of the rule. */
+  readonly #compiled = new Map<HttpRoute, RouteMatch[]>();
   /** By namespace that some route names; null: no route concerns it. */
   readonly #views = new Map<string, RuleIndex | null>();
   readonly #named: ReadonlySet<string>;
@@ -136,7 +137,12 @@ export class RouteTable {
 
   /** One compiled form per rule, whatever the number of views. */
   #compile(route: HttpRoute, rule: HttpRouteRule, ruleIndex: number): RouteMatch {
-    const known = this.#compiled.get(rule);
+    let ofRoute = this.#compiled.get(route);
+    if (ofRoute === undefined) {
+      ofRoute = [];
+      this.#compiled.set(route, ofRoute);
+    }
+    const known = ofRoute[ruleIndex];
     if (known !== undefined) return known;
     const entries = rule.backends.filter(({ weight }) => weight > 0).map((backend) => this.#backend(rule, backend));
     const modifiers = modifiersOf(rule.filters);
@@ -151,7 +157,7 @@ export class RouteTable {
       backends: { entries, totalWeight: entries.reduce((sum, { weight }) => sum + weight, 0) },
       actions: compileActions(rule, this.#clusterOf),
     };
-    this.#compiled.set(rule, compiled);
+    ofRoute[ruleIndex] = compiled;
     return compiled;
   }
 

@@ -178,7 +178,7 @@ export class RuleIndex {
 
 /** Every path begins so; `*` (OPTIONS *) counts as one. */
 function isRoot(path: PathMatch): boolean {
-  return path.value === '/' && (path.type === 'prefix' || path.type === 'stringPrefix');
+  return path.type === 'prefix' ? /^\/*$/.test(path.value) : path.type === 'stringPrefix' && path.value === '/';
 }
 
 /** Whole segments: /foo matches /foo and /foo/bar, never /foobar. */

@@ -119,7 +119,12 @@ export class ServiceTable {
   }
 
   /** The port of a ServiceEntry by host: the exact name, else the longest wildcard, of those that `sees` lets the client see. */
-  resolveHost(host: string, port: number, family: Family, sees: (service: Service) => boolean): ServiceDestination | null {
+  resolveHost(
+    host: string,
+    port: number,
+    family: Family,
+    sees: (service: Service) => boolean,
+  ): ServiceDestination | null {
     const found = this.#listedByHost(host, port, family, sees);
     if (found !== null) return found;
     for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
@@ -177,7 +182,10 @@ export class ServiceTable {
   }
 
   /** @param external a host of a ServiceEntry: see Listed */
-  upsert(service: Service, external: { readonly passthrough: boolean; readonly blocks: readonly string[] } | null = null): void {
+  upsert(
+    service: Service,
+    external: { readonly passthrough: boolean; readonly blocks: readonly string[] } | null = null,
+  ): void {
     const { key } = keyOf(service);
     const previous = this.#byName.get(key);
     if (previous !== undefined) this.#unlink(previous);

@@ -16,12 +16,7 @@
 import type { Authorization } from './authz.ts';
 import { type Endpoint, SlotTable } from './cluster.ts';
 import type { CompiledPort, Destination, ServiceDestination } from './destination.ts';
-import {
-  isExternalWorkload,
-  servicesOfEntry,
-  servicesOfSelected,
-  workloadsOfEntry,
-} from './external-services.ts';
+import { isExternalWorkload, servicesOfEntry, servicesOfSelected, workloadsOfEntry } from './external-services.ts';
 import { familyOf } from './ip.ts';
 import {
   keyOf,
@@ -38,12 +33,7 @@ import {
 import { NetworkPolicyIndex, type WorkloadNetworkPolicy } from './network-policy.ts';
 import { PeerAuthenticationIndex, type WorkloadPeerAuthentication } from './peer-authentication.ts';
 import { PolicyIndex } from './policy-index.ts';
-import type {
-  AuthorizationPolicy,
-  NetworkPolicy,
-  PeerAuthentication,
-  RequestAuthentication,
-} from './policy-model.ts';
+import type { AuthorizationPolicy, NetworkPolicy, PeerAuthentication, RequestAuthentication } from './policy-model.ts';
 import { RequestAuthenticationIndex, type WorkloadRequestAuthentication } from './request-authentication.ts';
 import { type AnyRoute, RouteIndex } from './route-index.ts';
 import type { HttpRoute, TcpRoute, TlsRoute } from './route-model.ts';
@@ -176,6 +166,11 @@ export class MeshState {
     const destination = this.resolve(ip, port);
     if (client === null || destination.kind !== 'service' || !this.#visibility.restricts) return destination;
     return this.#visibility.sees(client, destination.service, port) ? destination : UNKNOWN;
+  }
+
+  /** False: resolveHost() finds nobody anything. */
+  get knowsHosts(): boolean {
+    return this.#entries.size > 0;
   }
 
   /** The ServiceEntry that a client means by a host name (lower case), for addresses that the mesh does not know. */
@@ -375,7 +370,8 @@ export class MeshState {
   /** Puts a workload into the tables with everything that it backs. */
   #placeWorkload(given: Workload): void {
     const previous = this.#workloads.byUid(given.uid);
-    const workload = { ...given, services: { ...given.services, ...this.#selectedServices(given.uid) } };
+    const more = this.#selectedServices(given.uid);
+    const workload = more === NO_SERVICES ? given : { ...given, services: { ...given.services, ...more } };
     this.#workloads.upsert(workload);
     for (const service of servicesOf(previous, workload)) this.#services.membersChanged(service);
   }

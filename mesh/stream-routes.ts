@@ -45,12 +45,7 @@ export class StreamRoutes {
   readonly #views = new Map<string, StreamView | null>();
 
   /** Compiles routes that are valid (see validate.ts) and attached to one Service port. */
-  constructor(
-    tlsRoutes: readonly TlsRoute[],
-    tcpRoutes: readonly TcpRoute[],
-    port: number,
-    clusterOf: ClusterLookup,
-  ) {
+  constructor(tlsRoutes: readonly TlsRoute[], tcpRoutes: readonly TcpRoute[], port: number, clusterOf: ClusterLookup) {
     this.needsServerName = tlsRoutes.length > 0;
     this.#routes = [...tlsRoutes, ...tcpRoutes];
     this.#port = port;

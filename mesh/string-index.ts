@@ -10,36 +10,25 @@ export class StringIndex<T> {
   #suffixes: RadixTree<T> | null = null;
   #presence: T | undefined = undefined;
 
-  get isEmpty(): boolean {
-    const hasPattern = this.#presence !== undefined || this.#prefixes !== null || this.#suffixes !== null;
-    return !hasPattern && this.#exact.size === 0;
-  }
-
   /** The value of exactly that pattern, made by `make` when there is none. A `*` inside is an ordinary character. */
   entry(pattern: string, make: () => T): T {
     if (pattern === '*') {
       this.#presence ??= make();
       return this.#presence;
     }
-    if (pattern.startsWith('*')) return this.suffix(pattern.slice(1), make);
-    if (pattern.endsWith('*')) return this.prefix(pattern.slice(0, -1), make);
+    if (pattern.startsWith('*')) {
+      this.#suffixes ??= new RadixTree<T>('end');
+      return this.#suffixes.entry(pattern.slice(1), make);
+    }
+    if (pattern.endsWith('*')) {
+      this.#prefixes ??= new RadixTree<T>('start');
+      return this.#prefixes.entry(pattern.slice(0, -1), make);
+    }
     const known = this.#exact.get(pattern);
     if (known !== undefined) return known;
     const value = make();
     this.#exact.set(pattern, value);
     return value;
-  }
-
-  /** The value of a prefix. */
-  prefix(prefix: string, make: () => T): T {
-    this.#prefixes ??= new RadixTree<T>('start');
-    return this.#prefixes.entry(prefix, make);
-  }
-
-  /** The value of a suffix. */
-  suffix(suffix: string, make: () => T): T {
-    this.#suffixes ??= new RadixTree<T>('end');
-    return this.#suffixes.entry(suffix, make);
   }
 
   /** Appends the values of all patterns that match to `found`. Costs one hash and one reading of the text, twice at most. */

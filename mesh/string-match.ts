@@ -6,6 +6,9 @@
 /** Above this many exact values a Set answers faster than comparing one after the other. */
 const SCAN_MAX = 8;
 
+/** Shared by the many sets that have no value of some sort. */
+const NONE: readonly never[] = [];
+
 /** The values of one field, OR-ed. An empty value (no identity, no host) matches nothing. */
 export class StringSet {
   readonly #exact: readonly string[];
@@ -16,25 +19,26 @@ export class StringSet {
   readonly #presence: boolean;
 
   private constructor(values: readonly string[], globs: boolean) {
-    const exact: string[] = [];
-    const prefixes: string[] = [];
-    const suffixes: string[] = [];
-    const patterns: string[][] = [];
+    let exact: string[] | null = null;
+    let prefixes: string[] | null = null;
+    let suffixes: string[] | null = null;
+    let patterns: string[][] | null = null;
     let presence = false;
     for (const value of values) {
-      const stars = value.split('*').length - 1;
-      if (value === '*') presence = true;
-      else if (globs && stars > 0 && !(stars === 1 && (value.startsWith('*') || value.endsWith('*'))))
-        patterns.push(value.split('*'));
-      else if (value.startsWith('*')) suffixes.push(value.slice(1));
-      else if (value.endsWith('*')) prefixes.push(value.slice(0, -1));
-      else exact.push(value);
+      const star = value.indexOf('*');
+      if (star < 0) (exact ??= []).push(value);
+      else if (value === '*') presence = true;
+      else if (globs && (star !== value.lastIndexOf('*') || (star > 0 && star < value.length - 1)))
+        (patterns ??= []).push(value.split('*'));
+      else if (star === 0) (suffixes ??= []).push(value.slice(1));
+      else if (value.endsWith('*')) (prefixes ??= []).push(value.slice(0, -1));
+      else (exact ??= []).push(value);
     }
-    this.#exact = exact;
-    this.#exactSet = exact.length > SCAN_MAX ? new Set(exact) : null;
-    this.#prefixes = prefixes;
-    this.#suffixes = suffixes;
-    this.#globs = patterns;
+    this.#exact = exact ?? NONE;
+    this.#exactSet = this.#exact.length > SCAN_MAX ? new Set(this.#exact) : null;
+    this.#prefixes = prefixes ?? NONE;
+    this.#suffixes = suffixes ?? NONE;
+    this.#globs = patterns ?? NONE;
     this.#presence = presence;
   }
 
@@ -105,7 +109,8 @@ export function isDecodable(octets: string, escapes: boolean): boolean {
   }
 }
 
-function isAscii(text: string): boolean {
+/** Octets and text are the same. */
+export function isAscii(text: string): boolean {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
   return true;
 }

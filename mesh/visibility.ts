@@ -80,5 +80,7 @@ function isBetter(scope: SidecarScope, other: SidecarScope, client: Workload): b
 function hostCovers(wanted: { readonly namespace: string; readonly host: string }, service: Service): boolean {
   if (wanted.namespace !== '*' && wanted.namespace !== service.namespace) return false;
   if (wanted.host === '*') return true;
-  return wanted.host.startsWith('*') ? service.hostname.endsWith(wanted.host.slice(1)) : wanted.host === service.hostname;
+  return wanted.host.startsWith('*')
+    ? service.hostname.endsWith(wanted.host.slice(1))
+    : wanted.host === service.hostname;
 }

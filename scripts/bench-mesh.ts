@@ -1,6 +1,6 @@
 /**
  * Micro benchmark of mesh/: time per route match, authorization decision, endpoint pick and applied delta. Bounded to about
- * 3 s in all. Run: node --import tsx scripts/bench-mesh.ts [--json]
+ * 15 s in all. Run: node --import tsx scripts/bench-mesh.ts [--json]
  *
  * Each figure is the best of several short batches, in ns: on a shared machine the best batch is the one least disturbed.
  */
@@ -11,6 +11,7 @@ import type { HttpRoute } from '../mesh/route-model.ts';
 import { normalisePath } from '../mesh/path.ts';
 import type { RequestView } from '../mesh/request.ts';
 import { MeshState } from '../mesh/state.ts';
+import { authorizationRows } from './bench-authz.ts';
 
 const BATCH_MS = 20;
 const BATCHES = 6;
@@ -18,6 +19,8 @@ const BATCHES = 6;
 interface Row {
   readonly name: string;
   readonly nanoseconds: number;
+  /** To the smallest case of the same kind, where there are several. */
+  readonly ratio?: number;
 }
 
 /** `work(i)` is one operation; its result is summed so that it cannot be optimised away. */
@@ -173,6 +176,8 @@ function stateOf(resources: readonly MeshResource[]): MeshState {
   return state;
 }
 
+const CLIENT = { namespace: 'shop', labels: {} };
+
 function benchRoutes(rules: number): Row[] {
   const destination = stateOf([WEB, pod(1), routes(rules)]).resolve('10.96.0.1', 80);
   if (destination.kind !== 'service' || destination.target.routes === null) throw new Error('no routes to measure');
@@ -180,8 +185,11 @@ function benchRoutes(rules: number): Row[] {
   const views = Array.from({ length: rules }, (_, i) => view(`/api/v1/resource${i}${i % 2 === 0 ? '' : '/item'}`));
   const miss = view('/api/v1/none');
   return [
-    measure(`route match, ${rules} rules`, (i) => table.match(views[i % rules] as RequestView)?.ruleIndex ?? -1),
-    measure(`route miss, ${rules} rules`, () => table.match(miss)?.ruleIndex ?? -1),
+    measure(
+      `route match, ${rules} rules`,
+      (i) => table.match(views[i % rules] as RequestView, CLIENT)?.ruleIndex ?? -1,
+    ),
+    measure(`route miss, ${rules} rules`, () => table.match(miss, CLIENT)?.ruleIndex ?? -1),
   ];
 }
 
@@ -214,7 +222,7 @@ function benchRest(): Row[] {
   const destination = state.resolve('10.96.0.1', 80);
   if (destination.kind !== 'service') throw new Error('no Service to measure');
   const { endpoints } = destination.target.cluster;
-  const backends = destination.target.routes?.match(view('/api/v1/resource1/x'))?.backends;
+  const backends = destination.target.routes?.match(view('/api/v1/resource1/x'), CLIENT)?.backends;
   if (backends === undefined) throw new Error('no backends to measure');
   const inFlight = new Uint32Array(state.slotLimit);
   let seed = 1;
@@ -242,6 +250,12 @@ const rows = [
   ...benchPolicies(10, 10),
   ...benchPolicies(10_000, 10),
   ...benchRest(),
+  ...authorizationRows((work) => measure('', work).nanoseconds),
 ];
 if (process.argv.includes('--json')) console.log(JSON.stringify(rows));
-else for (const { name, nanoseconds } of rows) console.log(`${nanoseconds.toFixed(1).padStart(12)} ns  ${name}`);
+else {
+  for (const { name, nanoseconds, ratio } of rows) {
+    const compared = ratio === undefined ? '' : ` (${ratio.toFixed(1)} ×)`;
+    console.log(`${nanoseconds.toFixed(1).padStart(12)} ns${compared.padEnd(12)}${name}`);
+  }
+}

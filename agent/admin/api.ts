@@ -5,7 +5,7 @@
 import type { ServicePort } from '../../mesh/model.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy-model.ts';
 import type { HttpRoute, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
-import type { AccessLogMode, ConnectionInfo, Labels, LogLevel } from '../ipc/messages.ts';
+import type { AccessLogMode, ConnectionInfo, Labels, LogLevel, RequestTrace } from '../ipc/messages.ts';
 
 /** Every answer names its node in this header, so that a client of several agents can tell them apart. */
 export const NODE_HEADER = 'x-weir-node';
@@ -168,6 +168,11 @@ export interface ConnectionsDocument {
   readonly connections: readonly ConnectionInfo[];
   /** True: there are more than the answer carries, or a worker did not answer. */
   readonly truncated: boolean;
+}
+
+/** GET /requests, GET /requests?id=ID: the last that were logged or refused, newest first. */
+export interface RequestsDocument {
+  readonly requests: readonly RequestTrace[];
 }
 
 export interface HttpStatsDocument {

@@ -1,5 +1,6 @@
 /** The admin API: which request does what. What the agent is, it asks through AdminView. */
 import type { AccessLogMode, LogLevel } from '../ipc/messages.ts';
+import type { Decision } from '../../mesh/explain.ts';
 import { limits } from '../limits.ts';
 import type {
   AccessLogDocument,
@@ -8,6 +9,7 @@ import type {
   LogLevelDocument,
   PodDocument,
   PolicyDocument,
+  RequestsDocument,
   RouteDocument,
   ServiceDocument,
   StatsDocument,
@@ -29,6 +31,10 @@ export interface AdminView {
   routes(): readonly RouteDocument[];
   policies(): readonly PolicyDocument[];
   connections(): Promise<ConnectionsDocument>;
+  /** The last requests that were logged or refused, newest first; with an id that one, if it is still known. */
+  requests(id: string | null): Promise<RequestsDocument>;
+  /** Decides what is asked in the body; throws AdminError for a body that asks nothing. */
+  explain(body: unknown): readonly Decision[];
   stats(): Promise<StatsDocument>;
   metrics(): Promise<string>;
   accessLogTail(lines: number): readonly string[];
@@ -71,6 +77,7 @@ export function adminRoutes(view: AdminView, takeover: TakeoverApi): AdminRoutes
     'GET /routes': () => ok(view.routes()),
     'GET /policies': () => ok(view.policies()),
     'GET /connections': async (request) => ok(await connections(view, request)),
+    'GET /requests': async (request) => ok(await requests(view, request)),
     'GET /stats': async () => ok(await view.stats()),
     'GET /log-level': () => ok({ level: view.logLevel } satisfies LogLevelDocument),
     'PUT /log-level': (request) => {
@@ -85,6 +92,7 @@ export function adminRoutes(view: AdminView, takeover: TakeoverApi): AdminRoutes
     'GET /access-log/tail': (request) => {
       return ok({ lines: view.accessLogTail(lineCount(request)) } satisfies AccessLogTailDocument);
     },
+    'POST /explain': ({ body }) => ok({ decisions: view.explain(body) }),
     'POST /takeover/announce': async ({ body }) => ok(await takeover.announce(body)),
     'POST /takeover/yield': async ({ body }) => ok(await takeover.yield(body)),
     'POST /takeover/leave': ({ body }) => ok(takeover.leave(body)),
@@ -99,6 +107,18 @@ async function connections(view: AdminView, request: AdminRequest): Promise<Conn
   const all = await view.connections();
   if (pod === null) return all;
   return { ...all, connections: all.connections.filter((connection) => connection.pod === pod) };
+}
+
+/** `?id=ID` (access log, x-weir-request) is one request; without it, the last ones that were logged or refused. */
+async function requests(view: AdminView, request: AdminRequest): Promise<RequestsDocument> {
+  const id = request.query.get('id');
+  const document = await view.requests(id);
+  if (id === null || document.requests.length > 0) return document;
+  throw new AdminError(
+    404,
+    'UNKNOWN_REQUEST',
+    `request ${JSON.stringify(id.slice(0, 64))} is not (any more) among the last of this node that were logged or refused; GET /requests lists those`,
+  );
 }
 
 async function verify(view: AdminView, request: AdminRequest): Promise<VerifyDocument> {

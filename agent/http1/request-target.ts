@@ -1,10 +1,11 @@
 /**
  * Request target (RFC 9112 section 3.2): origin-form, absolute-form for `http:`, authority-form for CONNECT, `*` for OPTIONS.
  *
- * The path is normalised as semantics BASE (dot segments removed, `\` read as `/`). Most paths hold nothing to normalise and
- * are used as they lie in the buffer; only one with `/.`, `\` or `%` takes the slow road through mesh/path.ts.
+ * The path is normalised as the mesh asks for (BASE where nobody says: dot segments removed, `\` read as `/`). Most paths hold
+ * nothing to normalise and are used as they lie in the buffer; only one with `/.`, `\` or `%`, and with a merging mode `//`, takes the
+ * slow road through mesh/path.ts.
  */
-import { normalisePath } from '../../mesh/path.ts';
+import { normalisePath, type PathNormalization } from '../../mesh/path.ts';
 import { hostEnd, portOf } from './authority.ts';
 import {
   CR,
@@ -36,6 +37,8 @@ function octetRefusal(octet: number): string {
 
 /** Target of the request being parsed; part of RequestHead. */
 export class RequestTarget {
+  /** What judge() makes of paths; to be set before it. */
+  normalization: PathNormalization = 'BASE';
   refusal = '';
   start = 0;
   end = 0;
@@ -117,7 +120,7 @@ export class RequestTarget {
     }
     if (first !== SLASH && !this.#judgeAbsolute(bytes, methodIs(bytes, methodStart, methodEnd, 'OPTIONS')))
       return false;
-    return this.#needsWork ? this.#normalise(bytes) : true;
+    return this.#needsWork || (this.normalization !== 'BASE' && this.#mayMerge(bytes)) ? this.#normalise(bytes) : true;
   }
 
   /** True when a Host value says the same as the authority of the target; a port that is left out is 80 (CONNECT: any). */
@@ -181,10 +184,18 @@ export class RequestTarget {
     this.authorityEnd = end;
   }
 
+  /** Slashes are merged, and there are two in a row. */
+  #mayMerge(bytes: Uint8Array): boolean {
+    if (this.normalization === 'NONE') return false;
+    for (let i = this.pathStart + 1; i < this.pathEnd; i++)
+      if (bytes[i] === SLASH && bytes[i - 1] === SLASH) return true;
+    return false;
+  }
+
   #normalise(bytes: Buffer): boolean {
     if (this.pathStart === this.pathEnd) return true;
     const raw = textOf(bytes, this.pathStart, this.pathEnd);
-    const normal = normalisePath(raw);
+    const normal = normalisePath(raw, this.normalization);
     if (!normal.ok) {
       this.refusal = 'BAD_PATH';
       return false;

@@ -187,7 +187,7 @@ function writeTarget(head: RequestHead, bytes: Buffer, edits: HeadEdits, into: B
   return target.queryMark < 0 ? next : copyOctets(bytes, target.queryMark, target.end, into, next);
 }
 
-/** A target from configuration passes the same checks as one from a client. */
+/** A target from configuration passes the same checks as one from a client, and must be in the normal form that was judged. */
 const checkedTarget = new RequestTarget();
 
 function writeEditedTarget(text: string, head: RequestHead, bytes: Buffer, into: Buffer, at: number): number {
@@ -195,8 +195,9 @@ function writeEditedTarget(text: string, head: RequestHead, bytes: Buffer, into:
   if (text.charCodeAt(0) !== 0x2f || head.target.isAuthority) return REWRITE_BAD_EDIT;
   const end = writeText(' ', into, writeChecked(text, TARGET, false, into, at));
   if (end < 0) return end;
+  checkedTarget.normalization = head.target.normalization;
   const accepted = checkedTarget.scan(into, at, end) === end - 1 && checkedTarget.judge(into, at, at);
-  return accepted ? end - 1 : REWRITE_BAD_EDIT;
+  return accepted && !checkedTarget.pathChanged ? end - 1 : REWRITE_BAD_EDIT;
 }
 
 function writeHost(host: string, into: Buffer, at: number): number {

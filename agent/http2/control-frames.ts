@@ -18,6 +18,7 @@ export interface ControlledSession {
   readonly sender: Sender;
   readonly streams: StreamTable;
   draining: boolean;
+  peerLeft: boolean;
   settled: boolean;
   fail(code: number, reason: string): void;
   streamError(stream: Http2Stream, code: number, received: number): void;
@@ -113,8 +114,11 @@ export function onGoAway(session: ControlledSession, bytes: Buffer, id: number, 
   if (id !== 0) return session.fail(frame.PROTOCOL_ERROR, 'GOAWAY on a stream');
   if (length < 8) return session.fail(frame.FRAME_SIZE_ERROR, 'GOAWAY is shorter than 8 octets');
   if (!session.spendControl()) return;
-  session.draining = true;
-  if (!session.server) refuseAbove(session, frame.readStreamId(bytes, at));
+  session.peerLeft = true;
+  if (!session.server) {
+    session.draining = true;
+    refuseAbove(session, frame.readStreamId(bytes, at));
+  }
   session.peerLeaves();
 }
 

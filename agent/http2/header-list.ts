@@ -21,8 +21,9 @@ export class HeaderList {
   /** What the fields say as a request or as a response, once somebody has read them so. */
   request: RequestFacts | null = null;
   response: ResponseFacts | null = null;
-  /** The list as it is forwarded: with its path normalised, and with the last header modifiers applied. */
-  normalised: HeaderList | null = null;
+  /** The list as it is forwarded: with the last other path (normalised or rewritten), and with the last header modifiers applied. */
+  path: string | null = null;
+  withPath: HeaderList | null = null;
   editedBy: HeaderEdits | null = null;
   edited: HeaderList | null = null;
   #encoded: Buffer | null = null;

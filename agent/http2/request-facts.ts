@@ -2,7 +2,7 @@
  * What a request's fields say (RFC 9113 section 8.3.1), read once per distinct list: equal lists are the same object
  * (header-list.ts), so a request that was seen before costs nothing here.
  */
-import { normalisePath } from '../../mesh/path.ts';
+import { normalisePath, type PathNormalization } from '../../mesh/path.ts';
 import type { RequestView } from '../../mesh/request.ts';
 import { hostEnd, hostText, portOf } from '../http1/authority.ts';
 import { RequestTarget } from '../http1/request-target.ts';
@@ -17,6 +17,8 @@ const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*$/;
 
 export class RequestFacts implements RequestView {
   readonly list: HeaderList;
+  /** How `path` was made of what was received. */
+  readonly normalization: PathNormalization;
   /** '' when the request is well-formed; else it is malformed (RFC 9113 section 8.1.1) and this says why. */
   malformed = '';
   /** Well-formed, but not to be forwarded: the status to answer with and its reason. */
@@ -39,8 +41,9 @@ export class RequestFacts implements RequestView {
   /** The client understands trailers (RFC 9110 section 10.1.4). */
   acceptsTrailers = false;
 
-  constructor(list: HeaderList) {
+  constructor(list: HeaderList, normalization: PathNormalization = 'BASE') {
     this.list = list;
+    this.normalization = normalization;
     this.malformed = this.#read(list);
     if (this.malformed === '') this.#judge();
   }
@@ -69,6 +72,15 @@ export class RequestFacts implements RequestView {
     }
     const found = values.filter((_, i) => names[i] === name);
     return found.length === 0 && name === 'host' && this.authority !== '' ? [this.authority] : found;
+  }
+
+  /** Those of a list, read once per list and mode: most requests cost a comparison here. Hot. */
+  static of(list: HeaderList, normalization: PathNormalization): RequestFacts {
+    const known = list.request;
+    if (known !== null && known.normalization === normalization) return known;
+    const facts = new RequestFacts(list, normalization);
+    list.request = facts;
+    return facts;
   }
 
   #read(list: HeaderList): string {
@@ -140,7 +152,7 @@ export class RequestFacts implements RequestView {
     const mark = this.target.indexOf('?');
     const raw = mark < 0 ? this.target : this.target.slice(0, mark);
     this.query = mark < 0 ? '' : this.target.slice(mark + 1);
-    const normal = isAsterisk ? ({ ok: true, path: '*' } as const) : normalisePath(raw);
+    const normal = isAsterisk ? ({ ok: true, path: '*' } as const) : normalisePath(raw, this.normalization);
     if (!normal.ok) return this.#refuse('BAD_PATH');
     this.path = normal.path;
     this.pathChanged = normal.path !== raw;

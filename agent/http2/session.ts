@@ -23,9 +23,8 @@ import {
   writeSettings,
   writeWindowUpdate,
 } from './frame-writer.ts';
-import { HeaderBlock } from './header-block.ts';
+import { HeaderFrames, type HeadedSession } from './header-frames.ts';
 import type { HeaderList, HeaderListTable } from './header-list.ts';
-import { HPACK_ERROR, HPACK_TOO_LARGE, HpackDecoder } from './hpack-decoder.ts';
 import { CLIENT_SETTINGS, PeerSettings, SERVER_SETTINGS } from './peer-settings.ts';
 import { ReceiveCredit } from './receive-credit.ts';
 import { Sender } from './sender.ts';
@@ -33,7 +32,7 @@ import { StreamTable } from './stream-table.ts';
 import type { SessionOwner } from './session-owner.ts';
 import { Http2Stream } from './stream.ts';
 
-export class Http2Session implements control.ControlledSession {
+export class Http2Session implements HeadedSession {
   readonly server: boolean;
   /** Why the connection has ended: an error code of RFC 9113 section 7, or −1. */
   failed = -1;
@@ -42,8 +41,12 @@ export class Http2Session implements control.ControlledSession {
   errno = 0;
   /** Streams that are open. */
   active = 0;
-  /** No new stream: a GOAWAY was sent or received, or the stream numbers are used up. */
+  /** No new stream: server, a GOAWAY was sent; client, one was received, or the owner wants none. */
   draining = false;
+  /** A GOAWAY was received. */
+  peerLeft = false;
+  /** Server: our GOAWAY has named the last stream. */
+  lastNamed = false;
   readonly peer = new PeerSettings();
   readonly #owner: SessionOwner;
   /** @internal As the fields and methods below that say so: for the files of this folder. */
@@ -54,15 +57,13 @@ export class Http2Session implements control.ControlledSession {
   readonly streams: StreamTable;
   /** The peer's SETTINGS have been received: `peer` is what it announced. */
   settled = false;
-  readonly #decoder: HpackDecoder;
-  readonly #block = new HeaderBlock();
+  readonly #headers: HeaderFrames;
   readonly #credit: ReceiveCredit;
   /** Streams that did not come to their end. */
   readonly #cancelled: FloodMeter;
   /** Frames that carry nothing. */
   readonly #idle: FloodMeter;
   #prefaceSeen = 0;
-  #finalGoAway = false;
   #nowMs: number;
 
   constructor(server: boolean, owner: SessionOwner, sink: FrameSink, table: HeaderListTable, nowMs: number) {
@@ -72,11 +73,7 @@ export class Http2Session implements control.ControlledSession {
     this.sink = sink;
     this.sender = new Sender(sink);
     this.#credit = new ReceiveCredit(sink);
-    this.#decoder = new HpackDecoder(table, {
-      tableBytesMax: limits.http2HeaderTableBytes,
-      listBytesMax: limits.headBytesMax,
-      fieldCountMax: limits.headerCountMax,
-    });
+    this.#headers = new HeaderFrames(this, owner, table);
     this.#nowMs = nowMs;
     this.#cancelled = new FloodMeter(limits.http2CancelBurst, limits.http2CancelPerSecond, nowMs);
     this.#idle = new FloodMeter(limits.http2ControlBurst, limits.http2ControlPerSecond, nowMs);
@@ -134,11 +131,12 @@ export class Http2Session implements control.ControlledSession {
   #onFrame(bytes: Buffer, type: number, flags: number, id: number, at: number, length: number): void {
     if (!this.settled && type !== frame.SETTINGS) {
       this.fail(frame.PROTOCOL_ERROR, 'the first frame is not SETTINGS');
-    } else if (this.#block.streamId !== 0) {
-      if (type === frame.CONTINUATION && id === this.#block.streamId) this.#onContinuation(bytes, flags, at, length);
-      else this.fail(frame.PROTOCOL_ERROR, 'a header block was interrupted');
-    } else {
+    } else if (this.#headers.unfinished === 0) {
       this.#dispatch(bytes, type, flags, id, at, length);
+    } else if (type === frame.CONTINUATION && id === this.#headers.unfinished) {
+      this.#headers.onContinuation(bytes, flags, at, length);
+    } else {
+      this.fail(frame.PROTOCOL_ERROR, 'a header block was interrupted');
     }
   }
 
@@ -148,7 +146,7 @@ export class Http2Session implements control.ControlledSession {
         this.#onData(bytes, flags, id, at, length);
         break;
       case frame.HEADERS:
-        this.#onHeaders(bytes, flags, id, at, length);
+        this.#headers.onHeaders(bytes, flags, id, at, length);
         break;
       case frame.PRIORITY:
         control.onPriority(this, bytes, id, at, length);
@@ -204,12 +202,13 @@ export class Http2Session implements control.ControlledSession {
         return this.streamError(stream, frame.PROTOCOL_ERROR, length);
       }
     }
+    stream.moved = true;
     stream.receiveWindow -= length;
     stream.unconsumed += length;
     if (end) stream.remoteClosed = true;
     if (size !== length) this.returnCredit(stream, length - size);
     stream.handler?.onData(stream, bytes, start, size, end);
-    if (end) this.#endIfDone(stream);
+    if (end) this.endIfDone(stream);
   }
 
   /** DATA on a stream that takes none: what we reset ourselves may still be under way; anything else is an error. */
@@ -219,105 +218,6 @@ export class Http2Session implements control.ControlledSession {
     else if (this.streams.isIdle(id)) this.fail(frame.PROTOCOL_ERROR, 'DATA on an idle stream');
     else if (this.streams.recent.wasReset(id) || (!this.server && !this.streams.recent.wasClosed(id))) return;
     else if (this.spendCancel()) writeReset(this.sink, id, frame.STREAM_CLOSED);
-  }
-
-  // --- HEADERS
-
-  #onHeaders(bytes: Buffer, flags: number, id: number, at: number, length: number): void {
-    if (id === 0) return this.fail(frame.PROTOCOL_ERROR, 'HEADERS on stream 0');
-    let start = at;
-    let end = at + length;
-    let selfDependent = false;
-    if ((flags & frame.FLAG_PADDED) !== 0) {
-      const padding = length === 0 ? 0 : (bytes[at] as number);
-      if (padding >= length) return this.fail(frame.PROTOCOL_ERROR, 'padding is longer than the frame');
-      start++;
-      end -= padding;
-    }
-    if ((flags & frame.FLAG_PRIORITY) !== 0) {
-      if (end - start < 5) return this.fail(frame.FRAME_SIZE_ERROR, 'HEADERS too short for its priority');
-      selfDependent = frame.readStreamId(bytes, start) === id;
-      start += 5;
-    }
-    const endStream = (flags & frame.FLAG_END_STREAM) !== 0;
-    if ((flags & frame.FLAG_END_HEADERS) !== 0) {
-      this.#onBlock(bytes, start, end, id, endStream, selfDependent);
-      return;
-    }
-    this.#block.begin(id, endStream, selfDependent, bytes, start, end);
-  }
-
-  #onContinuation(bytes: Buffer, flags: number, at: number, length: number): void {
-    const block = this.#block;
-    if (!block.append(bytes, at, at + length)) {
-      this.#owner.onBound('http2HeaderBlockBytesMax');
-      return this.fail(frame.ENHANCE_YOUR_CALM, 'header block too large or in too many frames');
-    }
-    if ((flags & frame.FLAG_END_HEADERS) === 0) return;
-    const octets = block.take();
-    this.#onBlock(octets, 0, octets.length, block.lastStreamId, block.endStream, block.selfDependent);
-  }
-
-  /** A complete header block. It is decoded whatever becomes of its stream: the compression state is the connection's. */
-  #onBlock(bytes: Buffer, start: number, end: number, id: number, endStream: boolean, selfDependent: boolean): void {
-    const decoded = this.#decoder.decode(bytes, start, end);
-    if (decoded === HPACK_ERROR) return this.fail(frame.COMPRESSION_ERROR, 'header block cannot be decoded');
-    const stream = this.streams.get(id);
-    if (stream === undefined && !this.server) return this.#headersAfterEnd(id);
-    const target = stream ?? this.#openByPeer(id, endStream);
-    if (target === null) return;
-    if (selfDependent) return this.streamError(target, frame.PROTOCOL_ERROR, 0);
-    if (stream !== undefined && stream.remoteClosed) return this.streamError(stream, frame.STREAM_CLOSED, 0);
-    if (decoded === HPACK_TOO_LARGE) return this.#onTooLarge(target, stream === undefined);
-    const list = this.#decoder.list as HeaderList;
-    if (endStream) {
-      target.remoteClosed = true;
-      // What Content-Length announced has not come; a response head says for itself what it means (onHeaders).
-      if (target.expected > 0 && target.headSeen) return this.streamError(target, frame.PROTOCOL_ERROR, 0);
-    }
-    if (stream === undefined) {
-      target.headSeen = true;
-      this.#owner.onRequest(target, list, endStream);
-    } else if (this.server && !endStream) {
-      return this.streamError(target, frame.PROTOCOL_ERROR, 0); // trailers that do not end the stream
-    } else {
-      target.handler?.onHeaders(target, list, endStream);
-    }
-    if (endStream) this.#endIfDone(target);
-  }
-
-  #onTooLarge(stream: Http2Stream, isRequest: boolean): void {
-    this.#owner.onBound('headBytesMax');
-    if (isRequest) this.#owner.onTooLarge(stream, this.#decoder.contentType);
-    else this.streamError(stream, frame.ENHANCE_YOUR_CALM, 0);
-  }
-
-  /** Server: the stream of a new request, or null when there must be none. */
-  #openByPeer(id: number, endStream: boolean): Http2Stream | null {
-    if (id <= this.streams.lastOfPeer || (id & 1) === 0) {
-      this.#headersAfterEnd(id);
-      return null;
-    }
-    this.streams.lastOfPeer = id;
-    if (this.#finalGoAway) return null; // beyond the last stream that our GOAWAY named
-    if (this.active >= limits.http2StreamsMax) {
-      this.#owner.onBound('http2StreamsMax');
-      this.streams.recent.add(id, true);
-      if (this.spendCancel()) writeReset(this.sink, id, frame.REFUSED_STREAM);
-      return null;
-    }
-    const stream = this.#add(id);
-    stream.begun = true;
-    stream.remoteClosed = endStream;
-    return stream;
-  }
-
-  #headersAfterEnd(id: number): void {
-    if (this.streams.recent.wasReset(id)) return;
-    // Answers to what we cancelled may come after many other streams have ended: they are no error of the peer.
-    if (!this.server && !this.streams.isIdle(id) && !this.streams.recent.wasClosed(id)) return;
-    if (this.streams.recent.wasClosed(id)) this.fail(frame.STREAM_CLOSED, 'HEADERS on a closed stream');
-    else this.fail(frame.PROTOCOL_ERROR, 'HEADERS with a stream identifier that may not be used');
   }
 
   // --- streams
@@ -335,10 +235,11 @@ export class Http2Session implements control.ControlledSession {
 
   /** Client: a new stream, to be used at once with sendHeaders. Only while `hasRoom`. */
   open(): Http2Stream {
-    return this.#add(this.streams.takeNumber());
+    return this.add(this.streams.takeNumber());
   }
 
-  #add(id: number): Http2Stream {
+  /** @internal A stream that is open from now on. */
+  add(id: number): Http2Stream {
     const stream = new Http2Stream(this, id, this.peer.initialWindow, frame.WINDOW_INITIAL);
     this.streams.add(stream);
     this.active++;
@@ -364,7 +265,8 @@ export class Http2Session implements control.ControlledSession {
     if (!stream.closed) this.streamError(stream, frame.PROTOCOL_ERROR, 0);
   }
 
-  #endIfDone(stream: Http2Stream): void {
+  /** @internal Both sides have ended: so has the stream. */
+  endIfDone(stream: Http2Stream): void {
     if (stream.localClosed && stream.remoteClosed && !stream.closed) this.#remove(stream, false);
   }
 
@@ -391,13 +293,19 @@ export class Http2Session implements control.ControlledSession {
 
   /** @internal What the stream should send can neither be sent nor kept. The handler is told. */
   overflow(stream: Http2Stream): void {
-    writeReset(this.sink, stream.id, frame.ENHANCE_YOUR_CALM);
-    this.abandon(stream, frame.ENHANCE_YOUR_CALM);
+    this.#cut(stream, frame.ENHANCE_YOUR_CALM);
+  }
+
+  /** Ends a stream on both sides: neither the peer nor the handler expects it. */
+  #cut(stream: Http2Stream, code: number): void {
+    writeReset(this.sink, stream.id, code);
+    this.abandon(stream, code);
   }
 
   /** @internal Use Http2Stream.sendHeaders. */
   writeHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void {
     stream.begun = true;
+    stream.moved = true;
     writeHeaders(this.sink, stream.id, list.encoded, endStream);
     if (endStream) this.#closeLocal(stream);
   }
@@ -405,13 +313,14 @@ export class Http2Session implements control.ControlledSession {
   /** @internal Use Http2Stream.sendData. Writes as much as windows and socket take; returns the octets. Hot. */
   writeData(stream: Http2Stream, from: Uint8Array, start: number, length: number, endStream: boolean): number {
     const sent = this.sender.write(stream, from, start, length, endStream);
+    if (sent > 0) stream.moved = true;
     if (endStream && sent === length) this.#closeLocal(stream);
     return sent;
   }
 
   #closeLocal(stream: Http2Stream): void {
     stream.localClosed = true;
-    this.#endIfDone(stream);
+    this.endIfDone(stream);
   }
 
   /** @internal The stream has DATA that waits. */
@@ -426,6 +335,7 @@ export class Http2Session implements control.ControlledSession {
 
   /** @internal Octets of a stream were passed on. Hot. */
   returnCredit(stream: Http2Stream, octets: number): void {
+    stream.moved = true;
     if (this.failed < 0) this.#credit.giveStream(stream, octets);
   }
 
@@ -441,15 +351,15 @@ export class Http2Session implements control.ControlledSession {
 
   /** @internal The client has seen our first GOAWAY: now it can be told which stream is the last. */
   drainConfirmed(): void {
-    if (this.#finalGoAway) return;
-    this.#finalGoAway = true;
+    if (this.lastNamed) return;
+    this.lastNamed = true;
     writeGoAway(this.sink, this.streams.lastOfPeer, frame.NO_ERROR, '');
     this.#owner.onGoAway();
   }
 
-  /** Server: the client has seen that it must not open more streams, and none is left. */
+  /** Server: the client opens no more streams, as it said or as it knows that it must not, and none is left. */
   get drained(): boolean {
-    return this.draining && this.active === 0 && (this.#finalGoAway || !this.server);
+    return this.active === 0 && (this.peerLeft || this.lastNamed);
   }
 
   /** An error of the connection: GOAWAY; every stream ends. The owner flushes and closes. */
@@ -476,6 +386,22 @@ export class Http2Session implements control.ControlledSession {
   /** @internal The peer takes no more streams. */
   peerLeaves(): void {
     this.#owner.onGoAway();
+  }
+
+  /**
+   * Resets every stream on which nothing has moved since this was last asked; handlers are told. How many.
+   * @param unanswered only requests that have not been sent whole and whose answer has not begun
+   */
+  endSilent(unanswered: boolean): number {
+    let ended = 0;
+    for (const stream of this.streams.values()) {
+      const isSilent = !stream.moved && !(unanswered && (stream.localClosed || stream.headSeen));
+      stream.moved = false;
+      if (!isSilent) continue;
+      ended++;
+      this.#cut(stream, frame.CANCEL);
+    }
+    return ended;
   }
 
   /** The connection is gone: every stream is told. */

@@ -75,6 +75,8 @@ export class Http2Stream implements MessageStream {
   next: Http2Stream | null = null;
   /** The peer knows of it. */
   begun = false;
+  /** Something has come, gone or been passed on since Http2Session.endSilent() was last asked. */
+  moved = true;
   #pending: Buffer[] = [];
   #sentOfFirst = 0;
   #endPending = false;

@@ -46,6 +46,8 @@ export type ToWorker =
   | { readonly type: 'verifyArm'; readonly token: string; readonly podIndex: number }
   | { readonly type: 'verifyDisarm'; readonly token: string }
   | { readonly type: 'query'; readonly id: number; readonly what: 'stats' | 'connections' }
+  /** The last requests that were logged or refused, newest first, or the one of that name. */
+  | { readonly type: 'query'; readonly id: number; readonly what: 'requests'; readonly request: string | null }
   /**
    * Stop accepting, finish what is in flight until the deadline, then exit 0. `successor`: another agent accepts meanwhile, so idle
    * keep-alive connections wait for one more request, which is answered with `Connection: close`.
@@ -64,6 +66,7 @@ export type FromWorker =
       readonly connections: readonly ConnectionInfo[];
       readonly truncated: boolean;
     }
+  | { readonly type: 'requests'; readonly id: number; readonly requests: readonly RequestTrace[] }
   | {
       readonly type: 'log';
       readonly level: LogLevel;
@@ -130,6 +133,38 @@ export interface ShedCounts {
   readonly pending: number;
   readonly buffered: number;
   readonly overloaded: number;
+}
+
+/** A request as its worker saw it and what became of it: what `weir explain` decides again. */
+export interface RequestTrace {
+  /** As in the access log and `x-weir-request`; unique on its node. */
+  readonly id: string;
+  /** When it was over, ms since the epoch. */
+  readonly timeMs: number;
+  readonly direction: 'outbound' | 'inbound';
+  readonly protocol: 'http' | 'http2' | 'grpc';
+  /** `namespace/name`; null: inbound, the client is known by its address only. */
+  readonly sourcePod: string | null;
+  /** `ip:port` */
+  readonly source: string;
+  /** `ip:port` that was dialled. */
+  readonly destination: string;
+  readonly destinationPod: string | null;
+  readonly upstream: string | null;
+  readonly service: string | null;
+  readonly method: string;
+  readonly host: string;
+  /** Normalised, as it was routed. */
+  readonly path: string;
+  /** null: not kept. */
+  readonly query: string | null;
+  /** Lower-case names, in order, credentials left out; null: not kept, since the request was forwarded before anything went wrong. */
+  readonly headers: readonly (readonly [string, string])[] | null;
+  readonly status: number;
+  readonly reason: string | null;
+  readonly route: string | null;
+  readonly policy: string | null;
+  readonly durationMs: number;
 }
 
 export interface ConnectionInfo {

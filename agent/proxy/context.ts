@@ -7,6 +7,8 @@ import { ResponseHead } from '../http1/response-head.ts';
 import { type Caps, DEFAULT_CAPS } from '../ipc/caps.ts';
 import type { LogLevel } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
+import type { PathNormalization } from '../../mesh/path.ts';
+import type { Endpoint } from '../../mesh/cluster.ts';
 import { MeshState } from '../../mesh/state.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import type { BoundCounters } from '../telemetry/bounds.ts';
@@ -21,6 +23,7 @@ import { HttpNeeded } from './http-needed.ts';
 import type { Pod } from './pod.ts';
 import { PodTable } from './pod-table.ts';
 import { PreparedAddresses } from './prepared-addresses.ts';
+import { RecentRequests } from './recent-requests.ts';
 import { KeptRequests } from './replay.ts';
 import type { VerifyTokens } from './verify-reply.ts';
 
@@ -36,7 +39,7 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly self: WorkerIdentity;
   readonly reactor: Reactor;
   readonly inFlight = new InFlight();
-  readonly mesh = new MeshState({ onSlotAssigned: (endpoint) => this.inFlight.assign(endpoint) });
+  readonly mesh: MeshState;
   readonly accessLog: AccessLog;
   readonly log: LogFunction;
   readonly random: () => number;
@@ -58,12 +61,18 @@ export class WorkerContext implements UpstreamEnvironment {
   readonly pods: PodTable;
   readonly translation: PinnedBuffer = allocatePinned(limits.scratchBytes);
   readonly frameBuffers = new FrameBuffers();
+  readonly recentRequests: RecentRequests;
   readonly headerLists = new HeaderListTable({
     headerListsKeptMax: limits.headerListsKeptMax,
     headerListKeptBytesMax: limits.headerListKeptBytesMax,
   });
   readonly allPods = (): Iterable<Pod> => this.pods.all();
   idleUpstreams = 0;
+  /** Requests that an injected fault holds back now, and copies of requests that wait for their answer: bounded in limits.ts. */
+  delayedRequests = 0;
+  mirrorsInFlight = 0;
+  /** What the mesh makes of paths; the codecs are told by settingsChanged(). */
+  pathNormalization: PathNormalization = 'BASE';
   draining = false;
 
   constructor(parts: {
@@ -76,13 +85,24 @@ export class WorkerContext implements UpstreamEnvironment {
     caps?: Caps;
   }) {
     this.self = parts.self;
+    const onSlotAssigned = (endpoint: Endpoint): void => this.inFlight.assign(endpoint);
+    this.mesh = new MeshState({ onSlotAssigned, node: parts.self.node });
     this.reactor = parts.reactor;
     this.accessLog = parts.accessLog;
     this.bounds = parts.bounds;
     this.log = parts.log;
     this.random = parts.random;
+    this.recentRequests = new RecentRequests(parts.self.worker, Date.now());
     this.usage = new WorkerUsage(parts.caps ?? DEFAULT_CAPS, parts.bounds);
     this.series = new SeriesTable(this.bounds);
     this.pods = new PodTable(this);
+  }
+
+  /** The mesh's settings may be others now: those that are looked at per request are kept where the request is. */
+  settingsChanged(): void {
+    const { settings } = this.mesh;
+    this.accessLog.askedForByMesh = settings.accessLog;
+    this.pathNormalization = settings.pathNormalization;
+    this.requestHead.target.normalization = settings.pathNormalization;
   }
 }

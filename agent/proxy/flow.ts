@@ -3,31 +3,30 @@
  * needs to be routed and authorised, resolved again whenever the mesh changed.
  */
 import { type SocketAddress, prepareAddress } from '../engine/address.ts';
-import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
 import { pickEndpoint, pickWeighted } from '../../mesh/balance.ts';
 import type { PortProtocol, Service, Workload } from '../../mesh/model.ts';
-import { type Endpoint, UNBALANCED_SLOT } from '../../mesh/cluster.ts';
+import { type Cluster, type Endpoint, UNBALANCED_SLOT } from '../../mesh/cluster.ts';
 import type { CompiledPort, Destination } from '../../mesh/destination.ts';
+import type { RouteClient } from '../../mesh/route-table.ts';
 import type { DialPlan } from '../upstream/environment.ts';
 import type { PairSeries } from '../telemetry/series.ts';
 import type { WorkerContext } from './context.ts';
 import { inboundSeries, passthroughSeries, serviceSeries } from './metric-labels.ts';
-import { PeerFacts } from './peer-facts.ts';
+import { NETWORK_POLICY_DENIED, refusalByNetworkPolicy } from './network-policy.ts';
+import { PeerFacts, type PeerPolicy, type PeerVerdict } from './peer-facts.ts';
 import type { Pod } from './pod.ts';
 
 /**
  * The verdict for a captured pod that the mesh has never described (no snapshot, controller never reached): which policies
  * select it cannot be known, so nothing is let in.
  */
-const DENY_UNKNOWN: Verdict = {
+const DENY_UNKNOWN: PeerVerdict = {
   allowed: false,
   policy: null,
-  rule: -1,
   reason: 'RBAC_DENIED',
-  cause: 'no-allow-rule-matched',
   allowPolicies: ['(policy unknown: the mesh has not described this workload yet)'],
 };
-const POLICY_UNKNOWN: BoundAuthorization = {
+const POLICY_UNKNOWN: PeerPolicy = {
   settled: DENY_UNKNOWN,
   connection: () => DENY_UNKNOWN,
   request: () => DENY_UNKNOWN,
@@ -36,10 +35,15 @@ const POLICY_UNKNOWN: BoundAuthorization = {
 /** Where one request or connection goes: the facts of the chosen peer. */
 export type Choice =
   | { readonly ok: true; readonly peer: PeerFacts }
-  | { readonly ok: false; readonly reason: 'NO_HEALTHY_UPSTREAM' | 'NO_ROUTE' | 'NO_VALID_BACKEND' };
+  | {
+      readonly ok: false;
+      readonly reason: 'NO_HEALTHY_UPSTREAM' | 'NO_ROUTE' | 'NO_VALID_BACKEND' | 'NOT_IN_REGISTRY';
+    };
 
 const NO_ROUTE: Choice = { ok: false, reason: 'NO_ROUTE' };
 const NO_VALID_BACKEND: Choice = { ok: false, reason: 'NO_VALID_BACKEND' };
+const NO_HEALTHY_UPSTREAM: Choice = { ok: false, reason: 'NO_HEALTHY_UPSTREAM' };
+const NOT_IN_REGISTRY: Choice = { ok: false, reason: 'NOT_IN_REGISTRY' };
 
 export class Flow {
   readonly context: WorkerContext;
@@ -79,19 +83,36 @@ export class Flow {
     this.remoteIp = client.ip;
     this.original = original;
     this.openedMs = context.reactor.nowMs;
-    this.#destination = context.mesh.resolve(original.ip, original.port);
+    this.#destination = this.#resolve();
     this.#generation = context.mesh.generation;
   }
 
   get destination(): Destination {
     if (this.#generation !== this.context.mesh.generation) {
-      this.#destination = this.context.mesh.resolve(this.original.ip, this.original.port);
+      this.#destination = this.#resolve();
       this.#generation = this.context.mesh.generation;
     }
     return this.#destination;
   }
 
-  /** What the port is declared to carry; a destination outside the mesh is opaque. */
+  /** As the pod itself sees it: what is hidden from it (Sidecar, exportTo) is unknown. */
+  #resolve(): Destination {
+    const { mesh } = this.context;
+    const { ip, port } = this.original;
+    return this.direction === 'inbound' ? mesh.resolve(ip, port) : mesh.resolveFor(this.pod.workload(mesh), ip, port);
+  }
+
+  /**
+   * The address says nothing, but a name may: the mesh knows hosts (ServiceEntry), or lets nobody go where it knows nothing
+   * (REGISTRY_ONLY), and tells HTTP so.
+   */
+  get #goesByName(): boolean {
+    if (this.direction === 'inbound' || this.destination.kind !== 'unknown') return false;
+    const { mesh } = this.context;
+    return mesh.knowsHosts || mesh.outboundTrafficPolicy(this.pod.workload(mesh)) === 'REGISTRY_ONLY';
+  }
+
+  /** What the port is declared to carry; a destination outside the mesh is opaque, unless it goes by name. */
   get protocol(): PortProtocol {
     const destination = this.destination;
     switch (destination.kind) {
@@ -100,13 +121,14 @@ export class Flow {
       case 'workload':
         return destination.protocol;
       case 'unknown':
-        return this.direction === 'inbound' ? 'detect' : 'tcp';
+        return this.direction === 'inbound' || this.#goesByName ? 'detect' : 'tcp';
     }
   }
 
   /** False: a verdict on the connection says it all, and HTTP need not be parsed whatever the port is declared to carry. */
   get needsHttp(): boolean {
     const { httpNeeded } = this.context;
+    if (this.#goesByName) return true;
     return this.direction === 'inbound'
       ? httpNeeded.inbound(this.pod, this.original.port)
       : httpNeeded.outbound(this.destination);
@@ -116,6 +138,19 @@ export class Flow {
   get routed(): CompiledPort | null {
     const destination = this.destination;
     return this.direction === 'outbound' && destination.kind === 'service' ? destination.target : null;
+  }
+
+  /** For a destination that is unknown by address: the port of the ServiceEntry host that a name means; null: there is none. */
+  routedByName(host: string): CompiledPort | null {
+    if (this.direction === 'inbound' || this.destination.kind !== 'unknown') return null;
+    const { mesh } = this.context;
+    const { ip, port } = this.original;
+    return mesh.resolveHost(this.pod.workload(mesh), host, port, ip.includes(':') ? 6 : 4)?.target ?? null;
+  }
+
+  /** As whom the pod asks routes. Hot. */
+  get routeClient(): RouteClient {
+    return this.pod.routeClient(this.context.mesh);
   }
 
   get service(): Service | null {
@@ -129,25 +164,37 @@ export class Flow {
     const destination = this.destination;
     switch (destination.kind) {
       case 'service':
-        return this.#chooseByPort(destination.target);
+        return this.chooseByPort(destination.target);
       case 'workload':
         return { ok: true, peer: this.peer(destination.endpoint) };
       case 'unknown':
-        return { ok: true, peer: this.#passthroughPeer() };
+        return this.#chooseUnknown();
     }
   }
 
-  /** By the TCPRoutes and TLSRoutes of a Service port, where it has any. */
-  #chooseByPort(target: CompiledPort): Choice {
+  #chooseUnknown(): Choice {
+    const { mesh } = this.context;
+    const named = this.carries === 'tls' && this.serverName !== null ? this.routedByName(this.serverName) : null;
+    if (named !== null) return this.chooseByPort(named);
+    const policy = mesh.outboundTrafficPolicy(this.pod.workload(mesh));
+    return policy === 'REGISTRY_ONLY' ? NOT_IN_REGISTRY : { ok: true, peer: this.#passthroughPeer() };
+  }
+
+  /** The peer behind a Service port whose HTTP routes do not decide: by its TCPRoutes and TLSRoutes, where it has any. */
+  chooseByPort(target: CompiledPort): Choice {
     const { streams, cluster } = target;
-    if (streams === null) return this.chooseFrom(cluster.endpoints);
-    const match = streams.match(this.carries === 'tls' ? (this.serverName ?? '') : null);
-    // TLSRoutes say nothing about HTTP on the same port.
-    if (match === null) return this.carries === 'http' ? this.chooseFrom(cluster.endpoints) : NO_ROUTE;
+    if (streams === null) return this.chooseFrom(cluster, cluster);
+    const name = this.carries === 'tls' ? (this.serverName ?? '') : null;
+    const match = streams.match(name, this.routeClient, this.original.ip);
+    if (match === null) {
+      // TLSRoutes say nothing about HTTP on the same port.
+      const isFree = this.carries === 'http' || !streams.concerns(this.routeClient);
+      return isFree ? this.chooseFrom(cluster, cluster) : NO_ROUTE;
+    }
     this.streamRoute = match.name;
     const backend = pickWeighted(match.backends, this.context.random);
     if (backend === null || backend.cluster === null) return NO_VALID_BACKEND;
-    return this.chooseFrom(backend.cluster.endpoints);
+    return this.chooseFrom(backend.cluster, cluster);
   }
 
   /** A TLSRoute decides where it goes: nothing can be chosen before the ClientHello is in. */
@@ -160,7 +207,7 @@ export class Flow {
    * chosen for that ahead of time; chooseOnce() stays with it.
    */
   needsServerName(): boolean {
-    if (this.routedByServerName) return true;
+    if (this.routedByServerName || this.#goesByName) return true;
     const choice = this.chooseOnce();
     if (!choice.ok) return false;
     const { localPod, workload, endpoint } = choice.peer;
@@ -168,8 +215,14 @@ export class Flow {
     return this.context.mesh.authorization(this.#current(workload), endpoint.port).needsServerName;
   }
 
-  /** choose(), for a connection that is decided once: the same answer until the mesh changes. */
+  /** Its first octets may name another peer than the one chosen in silence. */
+  get mayBeElsewhere(): boolean {
+    return this.carries === 'tls' && this.#goesByName;
+  }
+
+  /** choose(), for a connection that is decided once: the same answer until the mesh changes, or a name is learnt that counts. */
   chooseOnce(): Choice {
+    if (this.mayBeElsewhere) return this.choose();
     const { generation } = this.context.mesh;
     const early = this.#early;
     const stands = early?.ok === true && this.#earlyGeneration === generation && early.peer.localPod?.closed !== true;
@@ -192,9 +245,14 @@ export class Flow {
     this.#early = null;
   }
 
-  chooseFrom(endpoints: readonly Endpoint[]): Choice {
-    const endpoint = pickEndpoint(endpoints, this.context.inFlight.counts, this.context.random);
-    return endpoint === null ? { ok: false, reason: 'NO_HEALTHY_UPSTREAM' } : { ok: true, peer: this.peer(endpoint) };
+  /**
+   * An endpoint of a cluster. @param dialled that of the destination: only its own passthrough leads to the address that was dialled;
+   * names of others are not resolved here
+   */
+  chooseFrom(cluster: Cluster, dialled: Cluster | null): Choice {
+    if (cluster.passthrough && dialled?.service === cluster.service) return { ok: true, peer: this.#passthroughPeer() };
+    const endpoint = pickEndpoint(cluster.endpoints, this.context.inFlight.counts, this.context.random);
+    return endpoint === null ? NO_HEALTHY_UPSTREAM : { ok: true, peer: this.peer(endpoint) };
   }
 
   /** Facts about an endpoint as seen from this pod, remembered for as long as the endpoint lives. Hot. */
@@ -207,8 +265,11 @@ export class Flow {
     return facts;
   }
 
-  /** The destination's inbound policy for this source, or null when it is not enforced here or there is none. Hot. */
-  authorization(peer: PeerFacts): BoundAuthorization | null {
+  /**
+   * What is enforced here between this source and the peer: NetworkPolicy, then the destination's AuthorizationPolicy; null: nothing
+   * is. Hot.
+   */
+  authorization(peer: PeerFacts): PeerPolicy | null {
     if (
       peer.boundGeneration === this.context.mesh.generation &&
       peer.boundClientIp === this.client.ip &&
@@ -225,8 +286,18 @@ export class Flow {
     return peer.bound;
   }
 
+  /**
+   * NetworkPolicy refuses the only peer there is: the connection is reset before anything is read. Where a Service has several, some
+   * may be allowed, and each request finds out.
+   */
+  get refusedAtOnce(): boolean {
+    if (this.direction === 'outbound' && this.destination.kind === 'service') return false;
+    const choice = this.chooseOnce();
+    return choice.ok && this.authorization(choice.peer)?.settled?.reason === NETWORK_POLICY_DENIED;
+  }
+
   /** The verdict for a plain TCP connection; null: nothing to enforce here. */
-  connectionVerdict(peer: PeerFacts): Verdict | null {
+  connectionVerdict(peer: PeerFacts): PeerVerdict | null {
     return this.authorization(peer)?.connection() ?? null;
   }
 
@@ -240,8 +311,10 @@ export class Flow {
     return peer.series;
   }
 
-  #bind(peer: PeerFacts): BoundAuthorization | null {
+  #bind(peer: PeerFacts): PeerPolicy | null {
     peer.boundByName = false;
+    const refusal = refusalByNetworkPolicy(this, peer);
+    if (refusal !== null) return refusal;
     if (peer.localPod === null) return null;
     if (peer.workload === null) return POLICY_UNKNOWN;
     const authorization = this.context.mesh.authorization(this.#current(peer.workload), peer.endpoint.port);

@@ -221,6 +221,14 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     if (this.#readPaused && readsOn && !this.blocked) this.resumeReading();
   }
 
+  /** The delay is over: the request, which waits in `#pending`, begins again, and is counted when it does. */
+  resumeRequest(): void {
+    this.#requests--;
+    this.#flow.pod.requests--;
+    this.#state = READ_HEAD;
+    this.#nextRequest();
+  }
+
   // --- writing to the client
 
   write(from: PinnedBuffer, offset: number, length: number): boolean {

@@ -6,7 +6,6 @@
  *
  * One object per connection, used again for each request. It talks to the client only through ClientSide.
  */
-import type { BoundAuthorization, Verdict } from '../../mesh/authz.ts';
 import { ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
@@ -32,11 +31,16 @@ import { admitRequest, bufferRefusal, requestEnded } from './admission.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
 import { Http1Connections } from './http1-connections.ts';
-import { localBody, localResponse } from './local-response.ts';
-import type { PeerFacts } from './peer-facts.ts';
+import { addedToResponses } from './cors-edits.ts';
+import { type ConfiguredAnswer, configuredHead, localBody, localResponse, NO_HEADERS } from './local-response.ts';
+import { RequestCopy } from './http1-mirror.ts';
+import type { PeerFacts, PeerPolicy, PeerVerdict } from './peer-facts.ts';
 import { isReplayable, KeptRequest } from './replay.ts';
-import { captureRequest, logRequest, type RequestLog, recordRequest } from './request-record.ts';
-import { type RouteOutcome, routeRequest } from './route-request.ts';
+import { type DeadlineOwner, type DeadlineReason, RequestDeadlines } from './request-deadlines.ts';
+import { captureRequest, headSample, logRequest, type RequestLog, recordRequest, requestId } from './request-record.ts';
+import { DELAYED, FIRST, type RouteOutcome, routeRequest, type Stage } from './route-request.ts';
+import type { RouteActions } from '../../mesh/route-actions.ts';
+import type { NameValue } from '../../mesh/route-model.ts';
 
 /** The connection that the request came on. */
 export interface ClientSide {
@@ -48,13 +52,15 @@ export interface ClientSide {
   resumeReading(): void;
   /** The response is complete. `close`: no further request on this connection. */
   exchangeEnded(close: boolean): void;
+  /** begin() has held the request back and left its octets to the connection: begin() is to be called with them again, now. */
+  resumeRequest(): void;
   /** Ends the connection so that the client sees an error. */
   reset(): void;
   /** Hands both sockets to a relay: the endpoint opened a tunnel for `request` (a head). `octets` are its first to the client. */
   becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, request: Buffer, octets: Buffer): void;
 }
 
-export class HttpExchange implements Exchange {
+export class HttpExchange implements Exchange, DeadlineOwner {
   /** A request is in flight. */
   active = false;
   /** The request's last octet has been read. */
@@ -81,6 +87,13 @@ export class HttpExchange implements Exchange {
   #requestBytes = 0;
   #responseBytes = 0;
   #log: RequestLog | null = null;
+  /** What its route asks for beside forwarding; null: nothing. */
+  #actions: RouteActions | null = null;
+  #corsHeaders: readonly NameValue[] = NO_HEADERS;
+  /** Made for the first request whose route has a clock. */
+  #deadlines: RequestDeadlines | null = null;
+  /** What is to be mirrored, while the body is still to come. */
+  #copy: RequestCopy | null = null;
 
   constructor(context: WorkerContext, flow: Flow, client: ClientSide) {
     this.#context = context;
@@ -92,9 +105,13 @@ export class HttpExchange implements Exchange {
 
   // --- request
 
-  /** Starts the request whose head is [at, at+length); returns where the octets after it (or its body so far) start. Hot. */
+  /**
+   * Starts the request whose head is [at, at+length); returns where the octets after it (or its body so far) start. `at`: it is held
+   * back, see resumeRequest(). Hot.
+   */
   begin(head: RequestHead, buffer: PinnedBuffer, at: number, length: number, end: number): number {
-    this.#reset();
+    const stage = this.active ? DELAYED : FIRST;
+    if (stage === FIRST) this.#reset();
     const isConnect = head.target.isAuthority;
     this.#method = head.method;
     this.#tunnelHead = head.upgrade || isConnect ? Buffer.from(buffer.bytes.subarray(at, at + length)) : null;
@@ -108,22 +125,63 @@ export class HttpExchange implements Exchange {
       return end;
     }
     this.#requestBytes = body;
-    if (this.#context.accessLog.mode !== 'off') this.#log = captureRequest(head);
+    if (stage === FIRST && !this.#admit(head)) return at + length + body;
+    const outcome = this.#route(head, stage);
+    if (outcome.delayMs > 0) return at;
+    if (outcome.answer !== null) this.#answer(outcome.answer, outcome.flags);
+    else if (outcome.status !== 0) this.#respond(outcome.status, outcome.reason, outcome.flags);
+    else this.#forward(head, buffer, at, length, body, outcome);
+    return at + length + body;
+  }
+
+  /** False: it was answered, since there are too many. Hot. */
+  #admit(head: RequestHead): boolean {
+    const { mode } = this.#context.accessLog;
+    if (mode !== 'off') this.#log = captureRequest(head);
+    if (mode === 'all' && this.#log !== null) this.#log.sample = headSample(head);
     const refusal = admitRequest(this.#flow.pod);
     if (refusal !== null) {
       this.#respond(503, refusal.reason, refusal.flags);
-      return at + length + body;
+      return false;
     }
     this.#admitted = true;
-    const outcome = routeRequest(this.#flow, head);
+    return true;
+  }
+
+  /** What is to become of it; with a delay, it is held back. Hot. */
+  #route(head: RequestHead, stage: Stage): RouteOutcome {
+    const outcome = routeRequest(this.#flow, head, stage);
+    if (outcome.delayMs > 0) {
+      this.#deadlines ??= new RequestDeadlines(this.#context, this.#flow.pod.index, this);
+      return this.#deadlines.delay(outcome.delayMs) ? outcome : this.#route(head, DELAYED);
+    }
     this.peer = outcome.peer;
+    if (outcome.actions !== null) {
+      this.#actions = outcome.actions;
+      this.#corsHeaders = outcome.corsHeaders;
+    }
     if (this.#log !== null) {
       this.#log.route = outcome.routeName;
       this.#log.policy = outcome.policy;
+      if (outcome.status !== 0) this.#log.sample ??= headSample(head);
     }
-    if (outcome.status !== 0) this.#respond(outcome.status, outcome.reason, outcome.flags);
-    else this.#forward(head, buffer, at, length, body, outcome);
-    return at + length + body;
+    return outcome;
+  }
+
+  onDelayOver(): void {
+    this.#client.resumeRequest();
+  }
+
+  onDeadline(reason: DeadlineReason): void {
+    if (!this.active) return;
+    this.#abortUpstream();
+    if (!this.#responseStarted) {
+      this.#respond(504, reason, 'UT');
+      return;
+    }
+    // Half a response is out: the only honest end is an error that the client can see.
+    this.cut(reason, 'UT');
+    this.#client.reset();
   }
 
   /** Answers a request that was not understood: nothing went upstream, nothing after it can be trusted. */
@@ -151,11 +209,24 @@ export class HttpExchange implements Exchange {
     this.requestComplete = scanner.complete;
     const upstream = this.#upstream;
     if (upstream === null) return start + body;
+    const copy = this.#actions === null ? null : this.#bodyGoesOn(buffer, start, body);
     if (this.requestComplete) upstream.requestFinished();
     const result = upstream.write(buffer, start, body);
     if (result < 0) this.#writeFailed(upstream, result);
     else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
+    copy?.send();
     return start + body;
+  }
+
+  /** Further body octets of a request whose route has actions; the copy that is to be mirrored now. */
+  #bodyGoesOn(buffer: PinnedBuffer, start: number, body: number): RequestCopy | null {
+    if (this.requestComplete) this.#deadlines?.requestComplete(this.#actions?.timeouts.requestMs ?? null);
+    const copy = this.#copy;
+    if (copy === null) return null;
+    if (!copy.add(buffer.bytes, start, body)) this.#copy = null;
+    if (!this.requestComplete || this.#copy === null) return null;
+    this.#copy = null;
+    return copy;
   }
 
   #reset(): void {
@@ -170,6 +241,8 @@ export class HttpExchange implements Exchange {
     this.#requestBytes = 0;
     this.#responseBytes = 0;
     this.#log = null;
+    this.#actions = null;
+    this.#corsHeaders = NO_HEADERS;
   }
 
   /** Octets of the body that are here; −status when it is malformed. Sets `requestComplete`. */
@@ -198,10 +271,11 @@ export class HttpExchange implements Exchange {
     let from = buffer;
     let start = at;
     let octets = length + body;
-    if (head.hasHopByHop || head.pathChanged || outcome.requestEdits !== null) {
+    const isEdited = outcome.requestEdits !== null || outcome.path !== null;
+    if (head.hasHopByHop || head.pathChanged || isEdited) {
       from = this.#context.scratch;
       start = 0;
-      octets = this.#rewrite(head, buffer, at + length, body, outcome.requestEdits ?? noEdits);
+      octets = this.#rewrite(head, buffer, at + length, body, headEdits(head, outcome));
       if (octets < 0) {
         upstream.close();
         if (octets === REWRITE_BAD_EDIT) this.#respond(500, 'BAD_HEADER_EDIT', '-');
@@ -211,15 +285,51 @@ export class HttpExchange implements Exchange {
     }
     this.#upstream = upstream;
     this.#responseEdits = outcome.responseEdits;
+    const copy = outcome.actions === null ? null : this.#act(outcome.actions, from, start, octets - body, octets);
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
     if (this.requestComplete) upstream.requestFinished();
     if (upstream.reused && this.requestComplete && (upstream.mayRefuse || isReplayable(this.#method)))
       this.#kept.keepReplay(from, start, octets);
     // Only a pod of this node has its policy decided here.
-    if ((outcome.peer as PeerFacts).localPod !== null) this.#kept.keepHead(buffer, at, length, from === buffer);
+    if (isEdited) this.#keepForwarded(from, start, octets - body);
+    else if ((outcome.peer as PeerFacts).localPod !== null) this.#kept.keepHead(buffer, at, length, from === buffer);
     const result = upstream.write(from, start, octets);
     if (result < 0) this.#writeFailed(upstream, result);
     else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
+    copy?.send();
+  }
+
+  /** What is forwarded is not what came: policy goes on judging what is forwarded. */
+  #keepForwarded(from: PinnedBuffer, start: number, length: number): void {
+    if (this.peer?.localPod !== null) this.#kept.keepHead(from, start, length, true);
+    if (this.#tunnelHead !== null) this.#tunnelHead = Buffer.from(from.bytes.subarray(start, start + length));
+  }
+
+  /** What its route asks for while it is forwarded; the copy that is to be mirrored now. */
+  #act(
+    actions: RouteActions,
+    from: PinnedBuffer,
+    start: number,
+    headLength: number,
+    octets: number,
+  ): RequestCopy | null {
+    if (this.#corsHeaders !== NO_HEADERS) {
+      this.#responseEdits = addedToResponses(this.#responseEdits, this.#corsHeaders);
+    }
+    this.#attemptBegins();
+    if (actions.mirrors.length === 0 || this.#tunnelHead !== null) return null;
+    const copy = RequestCopy.begin(this.#flow, actions.mirrors, from.bytes, start, headLength, octets);
+    if (this.requestComplete) return copy;
+    this.#copy = copy;
+    return null;
+  }
+
+  #attemptBegins(): void {
+    const timeouts = this.#actions?.timeouts;
+    if (timeouts === undefined || (timeouts.requestMs === null && timeouts.backendRequestMs === null)) return;
+    this.#deadlines ??= new RequestDeadlines(this.#context, this.#flow.pod.index, this);
+    this.#deadlines.attemptBegins(timeouts.backendRequestMs);
+    if (this.requestComplete) this.#deadlines.requestComplete(timeouts.requestMs);
   }
 
   /** Head with its edits, then the body octets that came with it, in the scratch buffer; REWRITE_NO_ROOM or REWRITE_BAD_EDIT (< 0) otherwise. */
@@ -362,6 +472,7 @@ export class HttpExchange implements Exchange {
     const upstream = this.#connections.again(this.peer);
     if (upstream === null) return false;
     this.#context.bounds.event('upstream_replayed');
+    this.#attemptBegins();
     const octets = this.#kept.takeReplay(this.#context.scratch);
     this.#upstream = upstream;
     upstream.begin(this, this.#method, this.#mayReuseUpstream);
@@ -388,10 +499,29 @@ export class HttpExchange implements Exchange {
     const { scratch } = this.#context;
     const body = localBody(reason);
     const withBody = this.#method !== 'HEAD';
-    const length = localResponse(scratch, status, reason, body, !this.#closeAfter, withBody);
+    const id = this.#log === null ? '' : requestId(this.#flow.context, this.#log);
+    const length = localResponse(scratch, status, reason, body, this.#corsHeaders, id, !this.#closeAfter, withBody);
     this.#responseBytes = withBody ? body.length : 0;
     this.#toClient(scratch, 0, length);
     if (this.active) this.#end(flags, reason);
+  }
+
+  /** Gives the answer that the route itself has. */
+  #answer(answer: ConfiguredAnswer, flags: string): void {
+    this.status = answer.status;
+    if (!this.requestComplete) this.#closeAfter = true;
+    const { scratch } = this.#context;
+    const body = answer.body === null ? null : Buffer.from(answer.body, 'utf8');
+    const id = answer.reason === null || this.#log === null ? '' : requestId(this.#context, this.#log);
+    const length = configuredHead(scratch, answer, body, this.#corsHeaders, id, !this.#closeAfter);
+    this.#toClient(scratch, 0, length);
+    if (body !== null && this.#method !== 'HEAD' && answer.status !== 204 && answer.status !== 304) {
+      this.#responseBytes = body.length;
+      for (let at = 0; at < body.length && this.active; at += scratch.length) {
+        this.#toClient(scratch, 0, body.copy(scratch.bytes, 0, at, at + scratch.length));
+      }
+    }
+    if (this.active) this.#end(flags, answer.reason);
   }
 
   #end(flags: string, reason: string | null): void {
@@ -404,9 +534,16 @@ export class HttpExchange implements Exchange {
   #leave(): void {
     this.active = false;
     this.#kept.drop();
+    if (this.#actions !== null || this.#deadlines !== null) this.#forgetActions();
     if (!this.#admitted) return;
     this.#admitted = false;
     requestEnded(this.#flow.pod);
+  }
+
+  #forgetActions(): void {
+    this.#deadlines?.stop();
+    this.#copy?.drop();
+    this.#copy = null;
   }
 
   /** Ends the exchange without an answer: the client is gone, or policy no longer allows it. The caller closes. */
@@ -430,7 +567,7 @@ export class HttpExchange implements Exchange {
   }
 
   /** What policy says of the request in flight; null: its head could not be kept (the pod holds too much), so nobody can say. */
-  #judgeAgain(authorization: BoundAuthorization): Verdict | null {
+  #judgeAgain(authorization: PeerPolicy): PeerVerdict | null {
     const { requestHead } = this.#context;
     return this.#kept.parseHead(requestHead) ? authorization.request(requestHead) : null;
   }
@@ -464,4 +601,11 @@ export class HttpExchange implements Exchange {
     const result = { protocol: 'http' as const, status, grpcStatus: null, reason, durationMs };
     logRequest(this.#flow, peer, this.#log, result, this.#requestBytes, this.#responseBytes);
   }
+}
+
+/** What is changed of the head that is forwarded. */
+function headEdits(head: RequestHead, outcome: RouteOutcome): HeadEdits {
+  const edits = outcome.requestEdits ?? noEdits;
+  if (outcome.path === null) return edits;
+  return { ...edits, target: head.target.queryMark < 0 ? outcome.path : `${outcome.path}?${head.query}` };
 }

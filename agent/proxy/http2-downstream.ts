@@ -56,6 +56,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
   #discarded = 0;
   #closed = false;
   #lastActiveMs: number;
+  #silenceAskedMs: number;
   /** Octets sent when the timer was last asked. */
   #writtenBefore = 0;
   #requests = 0;
@@ -84,6 +85,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     this.tenant = flow.pod.index;
     this.podIndex = flow.pod.index;
     this.#lastActiveMs = context.reactor.nowMs;
+    this.#silenceAskedMs = context.reactor.nowMs;
     this.#output = new FrameOutput(context.frameBuffers, this, flow.pod.usage, true);
     this.#rest = new Remainder(flow.pod.usage);
     this.session = new Http2Session(true, this, this.#output, context.headerLists, context.reactor.nowMs);
@@ -123,11 +125,20 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     this.#writtenBefore = written;
     const leftMs = limits.idleTimeoutMs - (nowMs - this.#lastActiveMs);
     if (leftMs > 0) {
+      this.#endSilent(nowMs);
+      if (this.#closed) return;
       this.context.reactor.timers.arm(this.#timer, draining ? Math.min(leftMs, limits.http2GoAwayTimeoutMs) : leftMs);
       return;
     }
     this.context.bounds.hit('idleTimeoutMs');
     this.cut('IDLE_TIMEOUT');
+  }
+
+  /** Streams on which nothing moves end as an idle connection would, however busy others are: after one to three times as long. */
+  #endSilent(nowMs: number): void {
+    if (nowMs - this.#silenceAskedMs < limits.idleTimeoutMs) return;
+    this.#silenceAskedMs = nowMs;
+    if (this.session.endSilent(false) > 0) this.context.bounds.hit('idleTimeoutMs');
   }
 
   #read(): number {
@@ -171,7 +182,7 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
   onRequest(stream: Http2Stream, list: HeaderList, endStream: boolean): void {
     this.#requests++;
     this.flow.pod.requests++;
-    const facts = (list.request ??= new RequestFacts(list));
+    const facts = RequestFacts.of(list, this.context.pathNormalization);
     if (facts.malformed !== '' || (endStream && facts.contentLength > 0)) {
       this.context.bounds.event('http2_malformed_request');
       this.session.malformed(stream);
@@ -194,9 +205,8 @@ export class Http2Downstream implements ReadyHandler, TimerTarget, LiveConnectio
     if (this.session.drained) this.#endGracefully();
   }
 
-  onGoAway(): void {
-    if (this.session.drained) this.#endGracefully();
-  }
+  /** #onOctets looks when all has been read. */
+  onGoAway(): void {}
 
   onBound(name: LimitName): void {
     this.context.bounds.hit(name);

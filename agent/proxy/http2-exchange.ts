@@ -21,22 +21,33 @@ import type { RequestFacts } from '../http2/request-facts.ts';
 import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/stream.ts';
 import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.ts';
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
+import type { RouteActions } from '../../mesh/route-actions.ts';
+import type { NameValue } from '../../mesh/route-model.ts';
+import type { RequestView } from '../../mesh/request.ts';
 import { limits } from '../limits.ts';
 import { Http2Upstream, type SettingsWaiter } from '../upstream/http2-upstream.ts';
 import { type AdmissionRefusal, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
 import { http1Stream, OVERFLOW, sharedConnection, UNREACHABLE } from './http2-connection.ts';
 import type { Http2Downstream } from './http2-downstream.ts';
-import { editedList, forwardedRequest, localHeaders, localTrailers } from './http2-lists.ts';
+import { addedToResponses } from './cors-edits.ts';
+import { ForwardedView } from './forwarded-view.ts';
+import { configuredHeaders, editedList, forwardedRequest, localHeaders, localTrailers } from './http2-lists.ts';
+import { MessageCopy } from './http2-mirror.ts';
 import { KeptBody } from './kept-body.ts';
-import { localBody } from './local-response.ts';
+import { type ConfiguredAnswer, localBody, NO_HEADERS } from './local-response.ts';
+import { NETWORK_POLICY_DENIED } from './network-policy.ts';
 import type { PeerFacts } from './peer-facts.ts';
-import { captureRequest, logRequest, type RequestLog, recordRequest } from './request-record.ts';
-import { type RouteOutcome, routeRequest } from './route-request.ts';
+import { type DeadlineOwner, type DeadlineReason, RequestDeadlines } from './request-deadlines.ts';
+import { captureRequest, listSample, logRequest, type RequestLog, recordRequest, requestId } from './request-record.ts';
+import { AGAIN, DELAYED, FIRST, type RouteOutcome, routeRequest, type Stage } from './route-request.ts';
 
 /** Answered with 501. */
 const NO_EXTENDED_CONNECT: AdmissionRefusal = { reason: 'EXTENDED_CONNECT_UNSUPPORTED', flags: '-' };
 
-export class Http2Exchange implements StreamHandler, SettingsWaiter {
+/** Requests in flight as they were forwarded, to be judged again. */
+const forwarded = new ForwardedView();
+
+export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwner {
   readonly #client: Http2Downstream;
   readonly #down: Http2Stream;
   /** null: the fields were too large to be kept. */
@@ -48,6 +59,15 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
   #peer: PeerFacts | null = null;
   #sent: HeaderList | null = null;
   #responseEdits: HeaderEdits | null = null;
+  /** What its route changes of it: policy judges what is forwarded. */
+  #path: string | null = null;
+  #requestEdits: HeaderEdits | null = null;
+  /** What its route asks for beside forwarding; null: nothing. */
+  #actions: RouteActions | null = null;
+  #corsHeaders: readonly NameValue[] = NO_HEADERS;
+  #deadlines: RequestDeadlines | null = null;
+  /** What is to be mirrored, while the request is still coming. */
+  #copy: MessageCopy | null = null;
   #attempts = 0;
   /** The request as far as it has come, while it may have to be sent again; null: no body so far. */
   #kept: KeptBody | null = null;
@@ -86,7 +106,9 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     const facts = this.#facts as RequestFacts;
     const { context } = this.#client;
     this.#requestEnded = endStream;
-    if (context.accessLog.mode !== 'off') this.#log = captureRequest(facts);
+    const { mode } = context.accessLog;
+    if (mode !== 'off') this.#log = captureRequest(facts);
+    if (mode === 'all' && this.#log !== null) this.#log.sample = listSample(facts.list, facts.query);
     const refusal = admitRequest(this.#client.flow.pod);
     if (refusal !== null) {
       this.#respond(503, refusal.reason, refusal.flags);
@@ -97,30 +119,57 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
       this.refuse(facts.refusedStatus, facts.refusal);
       return;
     }
-    this.#route(facts);
+    this.#route(facts, FIRST);
   }
 
   /** Chooses where it goes, and sends what there is of it. Hot. */
-  #route(facts: RequestFacts): void {
-    const outcome = routeRequest(this.#client.flow, facts);
+  #route(facts: RequestFacts, stage: Stage): void {
+    const outcome = routeRequest(this.#client.flow, facts, stage);
+    if (outcome.delayMs > 0) {
+      if (!this.#clock().delay(outcome.delayMs)) this.#route(facts, DELAYED);
+      return;
+    }
     this.#peer = outcome.peer;
     this.#client.lastPeer = outcome.peer;
     if (this.#log !== null) {
       this.#log.route = outcome.routeName;
       this.#log.policy = outcome.policy;
+      if (outcome.status !== 0) this.#log.sample ??= listSample(facts.list, facts.query);
     }
-    if (outcome.status !== 0) this.#respond(outcome.status, outcome.reason, outcome.flags);
+    this.#actions = outcome.actions;
+    this.#corsHeaders = outcome.corsHeaders;
+    if (outcome.answer !== null) this.#answer(outcome.answer, outcome.flags);
+    else if (outcome.status !== 0) this.#respond(outcome.status, outcome.reason, outcome.flags);
     else this.#forward(facts, outcome);
   }
 
+  #clock(): RequestDeadlines {
+    const { context, flow } = this.#client;
+    this.#deadlines ??= new RequestDeadlines(context, flow.pod.index, this);
+    return this.#deadlines;
+  }
+
+  onDelayOver(): void {
+    this.#route(this.#facts as RequestFacts, DELAYED);
+  }
+
+  onDeadline(reason: DeadlineReason): void {
+    if (this.#recorded) return;
+    this.#up?.reset(CANCEL);
+    this.#up = null;
+    this.#fail(504, reason, 'UT', CANCEL);
+  }
+
   #forward(facts: RequestFacts, outcome: RouteOutcome): void {
-    this.#responseEdits = outcome.responseEdits;
+    this.#responseEdits = addedToResponses(outcome.responseEdits, outcome.corsHeaders);
+    this.#path = outcome.path;
+    this.#requestEdits = outcome.requestEdits;
     this.#speaks = outcome.speaks;
     if (facts.method === 'CONNECT' && this.#speaks === 'http1') {
       this.#respond(501, facts.protocol === null ? 'CONNECT_UNSUPPORTED' : NO_EXTENDED_CONNECT.reason, '-');
       return;
     }
-    const list = forwardedRequest(facts, outcome.requestEdits, this.#client.context.headerLists);
+    const list = forwardedRequest(facts, outcome.path, outcome.requestEdits, this.#client.context.headerLists);
     if (list === null) {
       this.#respond(500, 'BAD_HEADER_EDIT', '-');
       return;
@@ -131,8 +180,29 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
       return;
     }
     this.#sent = list;
+    const copy = outcome.actions === null ? null : this.#act(outcome.actions, list);
     const up = this.#open(this.#peer as PeerFacts);
     if (up !== null) this.#send(list, up);
+    copy?.send(null);
+  }
+
+  /** What its route asks for while it is forwarded; the copy that is to be mirrored now. */
+  #act({ timeouts, mirrors }: RouteActions, list: HeaderList): MessageCopy | null {
+    if (timeouts.requestMs !== null || timeouts.backendRequestMs !== null) {
+      const clock = this.#clock();
+      clock.attemptBegins(timeouts.backendRequestMs);
+      if (this.#requestEnded) clock.requestComplete(timeouts.requestMs);
+    }
+    // What is sent again was copied the first time; tunnels are nobody's to copy.
+    if (mirrors.length === 0 || this.#attempts > 0 || this.#facts?.method === 'CONNECT') return null;
+    const copy = MessageCopy.begin(this.#client.flow, mirrors, list);
+    const kept = this.#kept;
+    const isWhole = kept === null || (kept.whole && copy?.add(kept.octets, 0, kept.length) !== false);
+    if (copy === null || !isWhole) return null;
+    if (this.#requestEnded && this.#requestTrailers === null) return copy;
+    if (this.#requestEnded) copy.send(this.#requestTrailers);
+    else this.#copy = copy;
+    return null;
   }
 
   /** Sends what there is of the request; most often that is its head. Hot. */
@@ -225,7 +295,8 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
   #onRequestBody(from: Buffer, start: number, length: number, endStream: boolean): void {
     this.#requestBytes += length;
     if (endStream) this.#onRequestEnded();
-    if (this.#waitsFor !== null) {
+    if (this.#copy !== null) this.#copyBody(this.#copy, from, start, length, endStream);
+    if (this.#waitsFor !== null || this.#deadlines?.delayed === true) {
       this.#keepWaiting(from, start, length);
       return;
     }
@@ -252,8 +323,16 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     this.#fail(503, 'POD_LIMIT_BUFFERED', 'UO', ENHANCE_YOUR_CALM);
   }
 
+  #copyBody(copy: MessageCopy, from: Buffer, start: number, length: number, endStream: boolean): void {
+    const isShort = copy.add(from, start, length);
+    if (isShort && !endStream) return;
+    this.#copy = null;
+    if (isShort) copy.send(null);
+  }
+
   #onRequestEnded(): void {
     this.#requestEnded = true;
+    if (this.#actions !== null) this.#deadlines?.requestComplete(this.#actions.timeouts.requestMs);
     if (this.#recorded) this.#leave();
   }
 
@@ -266,6 +345,8 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     }
     if (this.#status === 0) this.#requestTrailers = list;
     this.#up?.sendTrailers(list);
+    this.#copy?.send(list);
+    this.#copy = null;
   }
 
   // --- response
@@ -288,6 +369,7 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     up.headSeen = true;
     up.expected = isTunnel ? -1 : isBodiless ? 0 : facts.contentLength;
     this.#isTunnel = isTunnel;
+    if (isTunnel) this.#deadlines?.stop();
     this.#kept?.drop();
     this.#status = facts.status;
     this.#grpcStatus = facts.grpcStatus;
@@ -392,7 +474,7 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     const facts = this.#facts;
     if (facts === null || this.#kept?.whole === false) return false;
     this.#client.context.bounds.event('upstream_replayed');
-    this.#route(facts);
+    this.#route(facts, AGAIN);
     return true;
   }
 
@@ -432,7 +514,8 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
   #respond(status: number, reason: string, flags: string): void {
     const { context } = this.#client;
     const isGrpc = this.#isGrpc;
-    const list = localHeaders(status, reason, isGrpc, context.headerLists);
+    const id = this.#log === null ? '' : requestId(context, this.#log);
+    const list = localHeaders(status, reason, isGrpc, this.#corsHeaders, id, context.headerLists);
     this.#status = isGrpc ? 200 : status;
     this.#grpcStatus = grpcStatusOf(list);
     const down = this.#down;
@@ -444,10 +527,35 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
       this.#responseBytes = body.length;
       down.sendData(body, 0, body.length, true);
     }
+    this.#answered(flags, reason);
+  }
+
+  /** Gives the answer that the route itself has. */
+  #answer(answer: ConfiguredAnswer, flags: string): void {
+    const { context } = this.#client;
+    const isGrpc = this.#isGrpc && answer.reason !== null;
+    const hasBody = !isGrpc && answer.body !== null && answer.status !== 204 && answer.status !== 304;
+    const body = hasBody ? Buffer.from(answer.body, 'utf8') : null;
+    const id = answer.reason === null || this.#log === null ? '' : requestId(context, this.#log);
+    const octets = body === null ? -1 : body.length;
+    const list = configuredHeaders(answer, octets, this.#isGrpc, this.#corsHeaders, id, context.headerLists);
+    this.#status = isGrpc ? 200 : answer.status;
+    this.#grpcStatus = grpcStatusOf(list);
+    const isEmpty = body === null || body.length === 0 || this.#facts?.method === 'HEAD';
+    this.#down.sendHeaders(list, isEmpty);
+    if (!isEmpty) {
+      this.#responseBytes = body.length;
+      this.#down.sendData(body, 0, body.length, true);
+    }
+    this.#answered(flags, answer.reason);
+  }
+
+  /** An answer by weir has been given. */
+  #answered(flags: string, reason: string | null): void {
     this.#record(flags, reason);
     this.#leave();
     // The rest of the request is of no use (RFC 9113 section 8.1).
-    if (!this.#requestEnded) down.resetWhenSent(NO_ERROR);
+    if (!this.#requestEnded) this.#down.resetWhenSent(NO_ERROR);
   }
 
   /** Policy changed: cut the request if it would be refused now. */
@@ -456,14 +564,15 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     const facts = this.#facts;
     if (peer === null || facts === null) return;
     const authorization = this.#client.flow.authorization(peer);
-    const verdict = authorization === null ? null : (authorization.settled ?? authorization.request(facts));
+    const verdict =
+      authorization === null ? null : (authorization.settled ?? authorization.request(this.#asForwarded(facts)));
     if (verdict === null || verdict.allowed) return;
     if (this.#log !== null) this.#log.policy = verdict.policy;
     this.#client.context.bounds.event('connection_cut_by_policy');
     this.#up?.reset(CANCEL);
     this.#up = null;
     if (!this.#recorded) {
-      this.#fail(403, verdict.reason, '-', CANCEL);
+      this.#fail(verdict.reason === NETWORK_POLICY_DENIED ? 503 : 403, verdict.reason, '-', CANCEL);
       return;
     }
     // Answered in full: only its request goes on.
@@ -471,10 +580,18 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter {
     this.#down.resetWhenSent(NO_ERROR);
   }
 
+  #asForwarded(facts: RequestFacts): RequestView {
+    const isEdited = this.#path !== null || this.#requestEdits !== null;
+    return isEdited ? forwarded.of(facts, this.#path, this.#requestEdits) : facts;
+  }
+
   /** The request is no longer in flight; what the client's windows hold back may still be. */
   #leave(): void {
     this.#client.ended(this);
     this.#kept?.drop();
+    this.#copy?.drop();
+    this.#copy = null;
+    this.#deadlines?.stop();
     this.#waitsFor?.forget(this);
     this.#waitsFor = null;
     if (this.#admitted) requestEnded(this.#client.flow.pod);

@@ -1,27 +1,50 @@
 /** Header lists that weir makes: forwarded with edits, or answered locally. Each is made once and kept with the list it comes from. */
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
+import type { PathNormalization } from '../../mesh/path.ts';
+import type { NameValue } from '../../mesh/route-model.ts';
 import { hostEnd } from '../http1/authority.ts';
-import { FIELD_VALUE, TOKEN } from '../http1/octets.ts';
+import { RequestTarget } from '../http1/request-target.ts';
 import { isReserved } from '../http1/rewrite.ts';
 import type { HeaderList, HeaderListTable } from '../http2/header-list.ts';
 import type { RequestFacts } from '../http2/request-facts.ts';
-import { localBody, retryAfter } from './local-response.ts';
+import { type ConfiguredAnswer, hasType, isAnswerField, localBody, retryAfter } from './local-response.ts';
 
-/** The fields to forward: path as it was judged, edits applied; null when an edit is no valid field. Hot. */
+/**
+ * The fields to forward: path as it was judged, edits applied; null when an edit or the path is not valid. Hot.
+ * @param path what a route rewrites it to, in normal form and without query; null: as it came, normalised
+ */
 export function forwardedRequest(
   facts: RequestFacts,
+  path: string | null,
   edits: HeaderEdits | null,
   table: HeaderListTable,
 ): HeaderList | null {
+  if (path === null && !facts.pathChanged) return editedList(facts.list, edits, table);
+  const moved = withPath(facts, path ?? facts.path, table);
+  return moved === null ? null : editedList(moved, edits, table);
+}
+
+/** A path from configuration passes the same checks as one from a client. */
+const target = new RequestTarget();
+
+function withPath(facts: RequestFacts, path: string, table: HeaderListTable): HeaderList | null {
   const { list } = facts;
-  if (!facts.pathChanged) return editedList(list, edits, table);
-  if (list.normalised === null) {
-    const query = facts.target.indexOf('?');
-    const target = query < 0 ? facts.path : facts.path + facts.target.slice(query);
-    const values = list.values.map((value, i) => (list.names[i] === ':path' ? target : value));
-    list.normalised = table.intern(list.names, values, list.neverIndexed);
-  }
-  return editedList(list.normalised, edits, table);
+  if (list.path === path) return list.withPath;
+  const query = facts.target.indexOf('?');
+  const whole = query < 0 ? path : path + facts.target.slice(query);
+  list.path = path;
+  list.withPath = null;
+  if (path !== facts.path && !isNormal(whole, facts.normalization)) return null;
+  const values = list.values.map((value, i) => (list.names[i] === ':path' ? whole : value));
+  list.withPath = table.intern(list.names, values, list.neverIndexed);
+  return list.withPath;
+}
+
+function isNormal(text: string, normalization: PathNormalization): boolean {
+  const octets = Buffer.from(`${text} `, 'latin1');
+  target.normalization = normalization;
+  if (text.charCodeAt(0) !== 0x2f || target.scan(octets, 0, octets.length) !== octets.length - 1) return false;
+  return target.judge(octets, 0, 0) && !target.pathChanged;
 }
 
 /** The list with header modifiers applied (remove, set, add; names are lower case); null when one is not valid. Hot. */
@@ -63,14 +86,7 @@ function applyEdits(list: HeaderList, edits: HeaderEdits, table: HeaderListTable
 }
 
 function isField(name: string, value: string): boolean {
-  const fits = (text: string, allowed: Uint8Array): boolean => {
-    for (let i = 0; i < text.length; i++) {
-      const code = text.charCodeAt(i);
-      if (code > 0xff || allowed[code] === 0) return false;
-    }
-    return true;
-  };
-  return name !== '' && fits(name, TOKEN) && name === name.toLowerCase() && fits(value, FIELD_VALUE);
+  return name === name.toLowerCase() && isAnswerField({ name, value });
 }
 
 /**
@@ -90,39 +106,86 @@ const GRPC_STATUS: Readonly<Record<number, number>> = {
   503: 14,
   504: 14,
 };
+/** Reasons that gRPC has words of its own for: UNAVAILABLE, and DEADLINE_EXCEEDED where weir's own clock ended the call. */
+const GRPC_REASONS: Readonly<Record<string, number>> = {
+  NO_VALID_BACKEND: 14,
+  REQUEST_TIMEOUT: 4,
+  UPSTREAM_TIMEOUT: 4,
+};
 
-/** The head of a local answer; for gRPC a complete one ("Trailers-Only": HTTP 200 and the status in the head). */
-export function localHeaders(status: number, reason: string, isGrpc: boolean, table: HeaderListTable): HeaderList {
-  const body = localBody(reason);
+/**
+ * The head of a refusal; for gRPC a complete answer ("Trailers-Only": HTTP 200 and the status in the head).
+ * @param headers further fields
+ * @param id of the request, for `weir explain`; '': none was kept
+ */
+export function localHeaders(
+  status: number,
+  reason: string,
+  isGrpc: boolean,
+  headers: readonly NameValue[],
+  id: string,
+  table: HeaderListTable,
+): HeaderList {
   const seconds = retryAfter(reason);
   const fields = isGrpc
     ? [[':status', '200'], ['content-type', 'application/grpc'], ...grpcOutcome(status, reason)]
     : [
         [':status', String(status)],
         ['content-type', 'text/plain'],
-        ['content-length', String(body.length)],
+        ['content-length', String(localBody(reason).length)],
         ['x-weir-reason', reason],
         ...(seconds === undefined ? [] : [['retry-after', String(seconds)]]),
       ];
-  return table.intern(
-    fields.map(([name]) => name as string),
-    fields.map(([, value]) => value as string),
-    null,
-  );
+  return internFields([...fields, ...requestId(id), ...answerFields(headers)], table);
+}
+
+/**
+ * The head of a route's own answer; gRPC is told of an abort in its own words, and of everything else as it is configured.
+ * @param bodyBytes octets of the body that follows; −1: none does
+ */
+export function configuredHeaders(
+  answer: ConfiguredAnswer,
+  bodyBytes: number,
+  isGrpc: boolean,
+  headers: readonly NameValue[],
+  id: string,
+  table: HeaderListTable,
+): HeaderList {
+  const { status, reason } = answer;
+  const fields = [[':status', String(status)], ...answerFields(answer.headers)];
+  if (bodyBytes >= 0 && !hasType(answer.headers)) fields.push(['content-type', 'text/plain']);
+  if (status !== 204 && status !== 304) fields.push(['content-length', String(Math.max(0, bodyBytes))]);
+  if (reason !== null) fields.push(['x-weir-reason', reason]);
+  if (!isGrpc || reason === null) return internFields([...fields, ...requestId(id), ...answerFields(headers)], table);
+  const code = answer.grpcStatus ?? GRPC_STATUS[status] ?? 2;
+  const outcome = [[':status', '200'], ['content-type', 'application/grpc'], ...grpcFields(code, reason)];
+  return internFields([...outcome, ...requestId(id), ...answerFields(headers)], table);
+}
+
+function answerFields(headers: readonly NameValue[]): string[][] {
+  return headers.filter(isAnswerField).map(({ name, value }) => [name.toLowerCase(), value]);
+}
+
+function requestId(id: string): string[][] {
+  return id === '' ? [] : [['x-weir-request', id]];
+}
+
+function internFields(fields: readonly string[][], table: HeaderListTable): HeaderList {
+  const names = fields.map(([name]) => name as string);
+  const values = fields.map(([, value]) => value as string);
+  return table.intern(names, values, null);
 }
 
 /** What ends a gRPC call whose response has begun. */
 export function localTrailers(status: number, reason: string, table: HeaderListTable): HeaderList {
-  const fields = grpcOutcome(status, reason);
-  return table.intern(
-    fields.map(([name]) => name),
-    fields.map(([, value]) => value),
-    null,
-  );
+  return internFields(grpcOutcome(status, reason), table);
 }
 
-function grpcOutcome(status: number, reason: string): [string, string][] {
-  const code = reason === 'NO_VALID_BACKEND' ? 14 : (GRPC_STATUS[status] ?? 2);
+function grpcOutcome(status: number, reason: string): string[][] {
+  return grpcFields(GRPC_REASONS[reason] ?? GRPC_STATUS[status] ?? 2, reason);
+}
+
+function grpcFields(code: number, reason: string): string[][] {
   return [
     ['grpc-status', String(code)],
     ['grpc-message', percentEncoded(localBody(reason).trimEnd())],

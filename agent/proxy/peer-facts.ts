@@ -1,10 +1,29 @@
 /** What a source pod remembers about one endpoint: how to dial it, its policy for this source, its counters. */
-import type { BoundAuthorization } from '../../mesh/authz.ts';
-import type { Service, Workload } from '../../mesh/model.ts';
+import type { NamespacedName, Service, Workload } from '../../mesh/model.ts';
+import type { RequestView } from '../../mesh/request.ts';
 import type { Endpoint } from '../../mesh/state.ts';
 import type { PairSeries } from '../telemetry/series.ts';
 import type { DialPlan } from '../upstream/environment.ts';
 import type { Pod } from './pod.ts';
+
+/** What policy of either kind says: mesh/verdict.ts, or a NetworkPolicy's refusal. */
+export interface PeerVerdict {
+  readonly allowed: boolean;
+  /** Who decided; null: nobody's rule did. */
+  readonly policy: NamespacedName | null;
+  /** x-weir-reason. */
+  readonly reason: string;
+  /** When no policy decided: those that would have had to. */
+  readonly allowPolicies: readonly NamespacedName[];
+}
+
+/** All policy for connections to one peer: mesh/authz.ts, or the same answer to everything where the connection itself is refused. */
+export interface PeerPolicy {
+  /** Non-null: every request and a plain connection get this answer. */
+  readonly settled: PeerVerdict | null;
+  connection(): PeerVerdict;
+  request(view: RequestView): PeerVerdict;
+}
 
 export class PeerFacts {
   readonly endpoint: Endpoint;
@@ -14,7 +33,7 @@ export class PeerFacts {
   /** The destination when it is captured on this node: its inbound policy is decided here (single pass). */
   readonly localPod: Pod | null;
   /** The bound policy, valid for one mesh generation and these facts of a connection. */
-  bound: BoundAuthorization | null = null;
+  bound: PeerPolicy | null = null;
   boundGeneration = -1;
   boundClientIp = '';
   boundRemoteIp = '';

@@ -1,6 +1,7 @@
 /** A captured pod as its worker sees it: namespace, identity, listeners, pools and counters. */
 import type { EnrolledPod, PodStats } from '../ipc/messages.ts';
 import type { Identity, Workload } from '../../mesh/model.ts';
+import type { RouteClient } from '../../mesh/route-table.ts';
 import type { MeshState } from '../../mesh/state.ts';
 import { type PreparedAddress, prepareAddress } from '../engine/address.ts';
 import type { NetworkNamespace } from '../engine/netns.ts';
@@ -29,6 +30,9 @@ export class Pod {
   /** By service, for requests that got no peer. Those of services that are gone are dropped by the sweep. */
   readonly unroutedSeries = new Map<string, PairSeries>();
   #workload: Workload | null = null;
+  /** As whom it asks routes, for one generation of the mesh. */
+  #routeClient: RouteClient;
+  #routeClientGeneration = -1;
   closed = false;
   bytesIn = 0;
   bytesOut = 0;
@@ -51,6 +55,7 @@ export class Pod {
     this.pool = new UpstreamPool(environment);
     this.sourceV4 = firstAddress(pod.addresses, false);
     this.sourceV6 = firstAddress(pod.addresses, true);
+    this.#routeClient = { namespace: pod.namespace, labels: {} };
   }
 
   /** Downstream connections open now. */
@@ -77,6 +82,15 @@ export class Pod {
   workload(mesh: MeshState): Workload | null {
     this.#workload = mesh.workloadByUid(this.pod.uid) ?? this.#workload;
     return this.#workload;
+  }
+
+  /** Whose requests its are, to routes; without labels as long as the mesh does not know it. Hot. */
+  routeClient(mesh: MeshState): RouteClient {
+    if (this.#routeClientGeneration !== mesh.generation) {
+      this.#routeClientGeneration = mesh.generation;
+      this.#routeClient = this.workload(mesh) ?? this.#routeClient;
+    }
+    return this.#routeClient;
   }
 
   /** Drops the counters of services that are no longer there; a minute later nobody is told of them. */

@@ -3,8 +3,19 @@ import { errnoName } from '../engine/errno.ts';
 import type { RequestView } from '../../mesh/request.ts';
 import type { Flow } from './flow.ts';
 import { accessFields } from './flow-info.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { HeaderList } from '../http2/header-list.ts';
+import { limits } from '../limits.ts';
+import type { WorkerContext } from './context.ts';
 import { inboundSeries, unroutedSeries } from './metric-labels.ts';
 import type { PeerFacts } from './peer-facts.ts';
+import { keptField } from './recent-requests.ts';
+
+/** What is kept of a head for `weir explain`, beside what the access log shows. */
+interface HeadSample {
+  readonly query: string;
+  readonly headers: readonly (readonly [string, string])[];
+}
 
 /** Strings copied out of the read buffer before it is overwritten; made only when an access log is on. */
 export interface RequestLog {
@@ -14,10 +25,41 @@ export interface RequestLog {
   route: string | null;
   policy: string | null;
   errno: number;
+  /** '' until somebody is told. */
+  id: string;
+  /** Of a request that was refused while its head was at hand, and of every one where all are logged. */
+  sample: HeadSample | null;
 }
 
 export function captureRequest(head: RequestView): RequestLog {
-  return { method: head.method, host: head.host, path: head.path, route: null, policy: null, errno: 0 };
+  const { method, host, path } = head;
+  return { method, host, path, route: null, policy: null, errno: 0, id: '', sample: null };
+}
+
+/** The id of a request that has a record. */
+export function requestId(context: WorkerContext, log: RequestLog): string {
+  if (log.id === '') log.id = context.recentRequests.id();
+  return log.id;
+}
+
+export function headSample(head: RequestHead): HeadSample {
+  const { fields } = head;
+  const headers: [string, string][] = [];
+  for (let i = 0; i < fields.count && i < limits.recentHeadersMax; i++) {
+    const name = fields.bytes.toString('latin1', fields.nameStart(i), fields.nameEnd(i));
+    headers.push(keptField(name, fields.bytes.toString('latin1', fields.valueStart(i), fields.valueEnd(i))));
+  }
+  return { query: head.query, headers };
+}
+
+export function listSample(list: HeaderList, query: string): HeadSample {
+  const headers: [string, string][] = [];
+  list.names.forEach((name, i) => {
+    const isSecret = list.neverIndexed?.[i] === 1;
+    if (name.startsWith(':') || headers.length >= limits.recentHeadersMax) return;
+    headers.push(isSecret ? [name, '(not kept)'] : keptField(name, list.values[i] as string));
+  });
+  return { query, headers };
 }
 
 /**
@@ -63,20 +105,43 @@ export function logRequest(
   requestBytes: number,
   responseBytes: number,
 ): void {
-  const { status, reason } = result;
-  flow.context.accessLog.write({
-    ...accessFields(flow, peer),
-    protocol: result.protocol,
-    route: log.route,
-    method: log.method,
-    host: log.host,
-    path: log.path,
+  const { status } = result;
+  const { context } = flow;
+  const id = requestId(context, log);
+  const facts = accessFields(flow, peer);
+  const reason =
+    result.reason !== null && log.errno !== 0 ? `${result.reason} (${errnoName(log.errno)})` : result.reason;
+  const durationMs = Math.round(result.durationMs * 1000) / 1000;
+  const { route, method, host, path, policy } = log;
+  const { protocol } = result;
+  context.accessLog.write({
+    id,
+    ...facts,
+    protocol,
+    route,
+    method,
+    host,
+    path,
     status,
     grpcStatus: result.grpcStatus === null || result.grpcStatus === '' ? null : Number(result.grpcStatus),
-    reason: reason !== null && log.errno !== 0 ? `${reason} (${errnoName(log.errno)})` : reason,
-    policy: log.policy,
-    durationMs: Math.round(result.durationMs * 1000) / 1000,
+    reason,
+    policy,
+    durationMs,
     bytesFromClient: requestBytes,
     bytesToClient: responseBytes,
+  });
+  const { query, headers } = log.sample ?? { query: null, headers: null };
+  const outcome = { status, reason: result.reason, route, policy, durationMs };
+  context.recentRequests.add({
+    id,
+    timeMs: context.accessLog.nowMs,
+    ...facts,
+    protocol,
+    method,
+    host,
+    path,
+    query,
+    headers,
+    ...outcome,
   });
 }

@@ -15,7 +15,6 @@ import { SplicePump } from '../engine/splice.ts';
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import type { ConnectionInfo } from '../ipc/messages.ts';
 import type { TcpCounter } from '../telemetry/series.ts';
-import type { Verdict } from '../../mesh/authz.ts';
 import { limits } from '../limits.ts';
 import { DIAL_COST, dial } from '../upstream/dial.ts';
 import { admitDial, bufferRefusal } from './admission.ts';
@@ -23,7 +22,7 @@ import type { LiveConnection } from './connection-table.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
 import { accessFields, connectionInfo } from './flow-info.ts';
-import type { PeerFacts } from './peer-facts.ts';
+import type { PeerFacts, PeerVerdict } from './peer-facts.ts';
 
 /** Octets that were read before the relay began: all sent, some still queued, or a side is broken. */
 const SENT = 0;
@@ -351,7 +350,7 @@ export class TcpRelay implements TimerTarget, LiveConnection {
   }
 
   /** What policy says now; null: nothing to enforce here. */
-  #verdict(): Verdict | null {
+  #verdict(): PeerVerdict | null {
     if (this.#request === null) return this.#flow.connectionVerdict(this.#peer);
     const { requestHead } = this.#context;
     requestHead.parse(this.#request, 0, this.#request.length, 0);

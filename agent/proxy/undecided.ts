@@ -81,7 +81,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     flow.pod.connectionsOpened++;
     const protocol = flow.needsHttp || flow.protocol === 'tls' ? flow.protocol : 'tcp';
     const required = headerRequired(flow);
-    if (protocol === 'tcp' && !required && !flow.needsServerName()) {
+    if ((protocol === 'tcp' && !required && !flow.needsServerName()) || flow.refusedAtOnce) {
       TcpRelay.start(context, flow, fd, null, null);
       return;
     }
@@ -332,6 +332,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   }
 
   #becomeRelay(serverName: string | null): void {
+    if (this.#flow.mayBeElsewhere) this.#closeEager();
     const eager = this.#eager;
     this.#eager = null;
     if (eager !== null) {

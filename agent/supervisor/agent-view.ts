@@ -6,6 +6,7 @@
 import { statSync } from 'node:fs';
 import type {
   ConnectionsDocument,
+  RequestsDocument,
   PodDocument,
   PolicyDocument,
   RouteDocument,
@@ -24,6 +25,7 @@ import {
   serviceDocuments,
   statsDocument,
 } from '../admin/documents.ts';
+import { explainBody } from '../admin/explain.ts';
 import type { AdminView } from '../admin/routes.ts';
 import type { BypassSets } from '../capture/bypass.ts';
 import type { Enrolled } from '../capture/enrolment-types.ts';
@@ -36,6 +38,8 @@ import {
   type MetricsSource,
   PrometheusExporter,
 } from '../telemetry/prometheus.ts';
+import { limits } from '../limits.ts';
+import type { Decision } from '../../mesh/explain.ts';
 import type { StatsLedger } from '../telemetry/stats-ledger.ts';
 import type { AccessLogSink } from './access-log-sink.ts';
 import type { AgentLog } from './log.ts';
@@ -174,6 +178,15 @@ export class AgentView implements AdminView, MetricsSource {
     const { pool, bypass } = this.#parts;
     const [captured, bypassed] = await Promise.all([pool.connections(), bypass.connections()]);
     return { connections: [...captured.connections, ...bypassed], truncated: captured.truncated };
+  }
+
+  async requests(id: string | null): Promise<RequestsDocument> {
+    const all = await this.#parts.pool.requests(id);
+    return { requests: all.slice(0, limits.recentRequestRowsMax) };
+  }
+
+  explain(body: unknown): readonly Decision[] {
+    return explainBody(this.#parts.hub.state, body);
   }
 
   async stats(): Promise<StatsDocument> {

@@ -106,7 +106,7 @@ const connection = shape({
   worker: whole,
   pod: text,
   direction: oneOf('outbound', 'inbound'),
-  protocol: oneOf('http', 'tcp', 'tls', 'undecided'),
+  protocol: oneOf('http', 'http2', 'tcp', 'tls', 'undecided'),
   source: text,
   destination: text,
   service: textOrNull,
@@ -119,6 +119,29 @@ const connection = shape({
   requests: count,
 });
 
+const requestTrace = shape({
+  id: text,
+  timeMs: count,
+  direction: oneOf('outbound', 'inbound'),
+  protocol: oneOf('http', 'http2', 'grpc'),
+  sourcePod: textOrNull,
+  source: text,
+  destination: text,
+  destinationPod: textOrNull,
+  upstream: textOrNull,
+  service: textOrNull,
+  method: text,
+  host: text,
+  path: text,
+  query: textOrNull,
+  headers: (value) => (value === null ? null : list(list(text))(value)),
+  status: whole,
+  reason: textOrNull,
+  route: textOrNull,
+  policy: textOrNull,
+  durationMs: count,
+});
+
 const messages: Readonly<Record<FromWorker['type'], Check>> = {
   ready: shape({ pid: whole }),
   podListening: shape({ index: whole, error: textOrNull }),
@@ -126,6 +149,7 @@ const messages: Readonly<Record<FromWorker['type'], Check>> = {
   meshApplied: shape({ sequence: whole, error: textOrNull }),
   stats: shape({ id: whole, stats: workerStats }),
   connections: shape({ id: whole, connections: list(connection), truncated: flag }),
+  requests: shape({ id: whole, requests: list(requestTrace) }),
   log: shape({ level: oneOf('debug', 'info', 'warn', 'error'), message: text, fields: isRecordCheck }),
 };
 

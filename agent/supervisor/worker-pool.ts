@@ -5,7 +5,15 @@
  * know (mesh, pods) is kept by members (pool-member.ts); the pool only sees that a new worker hears it before it serves.
  */
 import { type Caps, DEFAULT_CAPS } from '../ipc/caps.ts';
-import type { AccessLogMode, ConnectionInfo, FromWorker, LogLevel, ToWorker, WorkerStats } from '../ipc/messages.ts';
+import type {
+  AccessLogMode,
+  ConnectionInfo,
+  FromWorker,
+  LogLevel,
+  RequestTrace,
+  ToWorker,
+  WorkerStats,
+} from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
 import type { Log } from './log.ts';
 import type { PoolMember, WorkerLink } from './pool-member.ts';
@@ -179,6 +187,13 @@ export class WorkerPool {
     return { connections, truncated };
   }
 
+  /** The last requests of all workers that were logged or refused, newest first; with an id that one, if it is still known. */
+  async requests(id: string | null): Promise<readonly RequestTrace[]> {
+    const answers = await Promise.all(this.#slots.map((slot) => this.#query(slot, 'requests', id)));
+    const requests = answers.flatMap((answer) => (answer?.type === 'requests' ? answer.requests : []));
+    return requests.sort((a, b) => b.timeMs - a.timeMs);
+  }
+
   /**
    * Lets workers finish what is in flight, then ends them. Resolves when all are gone. Nothing restarts afterwards.
    * @param successor another agent accepts in the meantime: idle connections may then be used once more, instead of being closed.
@@ -232,7 +247,7 @@ export class WorkerPool {
       else if (slot.state !== 'draining') worker.kill('said ready twice');
     } else if (slot.state === 'starting') {
       worker.kill(`said ${message.type} before ready`);
-    } else if (message.type === 'stats' || message.type === 'connections') {
+    } else if (message.type === 'stats' || message.type === 'connections' || message.type === 'requests') {
       this.#answer(worker, message);
     } else {
       for (const member of this.#members) member.onMessage(worker, message);
@@ -295,7 +310,11 @@ export class WorkerPool {
     }
   }
 
-  #query(slot: Slot, what: 'stats' | 'connections'): Promise<FromWorker | null> {
+  #query(
+    slot: Slot,
+    what: 'stats' | 'connections' | 'requests',
+    request: string | null = null,
+  ): Promise<FromWorker | null> {
     const worker = slot.process;
     const asked = slot.state === 'serving' || slot.state === 'syncing' || slot.state === 'draining';
     if (worker === null || !asked) return Promise.resolve(null);
@@ -309,7 +328,7 @@ export class WorkerPool {
           resolve(message);
         },
       });
-      worker.send({ type: 'query', id, what });
+      worker.send(what === 'requests' ? { type: 'query', id, what, request } : { type: 'query', id, what });
     });
   }
 

@@ -9,6 +9,8 @@ import { limits } from '../limits.ts';
 import type { BoundCounters } from './bounds.ts';
 
 export interface AccessRecord {
+  /** Of a request: what `weir explain` can be asked about. */
+  readonly id?: string;
   readonly direction: 'outbound' | 'inbound';
   readonly protocol: 'http' | 'http2' | 'grpc' | 'tcp' | 'tls';
   readonly sourcePod: string | null;
@@ -55,6 +57,11 @@ export class AccessLog {
   /** Whether this outcome is to be written: ask before building a record. */
   wants(failed: boolean): boolean {
     return this.mode === 'all' || (failed && this.mode === 'errors' && this.askedForByMesh);
+  }
+
+  /** Wall clock, ms since the epoch. */
+  get nowMs(): number {
+    return this.#clock();
   }
 
   write(record: AccessRecord): void {

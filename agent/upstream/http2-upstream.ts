@@ -49,6 +49,8 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
   #connected = false;
   #closed = false;
   #paused = false;
+  /** It has sent GOAWAY. */
+  #endpointLeaves = false;
 
   constructor(
     environment: UpstreamEnvironment,
@@ -111,7 +113,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
 
   /** It waits no more. */
   forget(waiter: SettingsWaiter): void {
-    this.#waiters.delete(waiter);
+    if (this.#waiters.delete(waiter)) this.#closeIfDone();
   }
 
   onReady(events: number): number {
@@ -127,14 +129,17 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
   }
 
   onTimer(): void {
-    if (this.#connected || this.#output.broken) {
-      if (!this.#output.broken && this.#waiters.size > 0) this.#onNoSettings();
-      else this.close(this.#connected ? CONNECTION_LOST : NOT_CONNECTED);
-      return;
+    if (this.#output.broken) {
+      this.close(this.#connected ? CONNECTION_LOST : NOT_CONNECTED);
+    } else if (!this.#connected) {
+      this.#environment.bounds.hit('connectTimeoutMs');
+      this.session.errno = -ETIMEDOUT;
+      this.close(NOT_CONNECTED);
+    } else if (this.#waiters.size > 0) {
+      this.#onNoSettings();
+    } else if (this.#endpointLeaves) {
+      this.#endSilent();
     }
-    this.#environment.bounds.hit('connectTimeoutMs');
-    this.session.errno = -ETIMEDOUT;
-    this.close(NOT_CONNECTED);
   }
 
   #onConnecting(events: number): boolean {
@@ -163,10 +168,11 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
   }
 
   #onSettings(): void {
-    if (!this.#output.broken) this.#environment.reactor.timers.disarm(this.#timer);
+    if (!this.#output.broken && !this.#endpointLeaves) this.#environment.reactor.timers.disarm(this.#timer);
     const waiters = [...this.#waiters];
     this.#waiters.clear();
     for (const waiter of waiters) waiter.onSettled();
+    this.#closeIfDone();
   }
 
   /** Those who have sent something wait on: only who must know first has waited in vain. */
@@ -179,6 +185,7 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
     const waiters = [...this.#waiters];
     this.#waiters.clear();
     for (const waiter of waiters) waiter.onNotSettled(errno);
+    this.#closeIfDone();
   }
 
   #read(): number {
@@ -210,15 +217,32 @@ export class Http2Upstream implements ReadyHandler, TimerTarget, SessionOwner, O
 
   onStreamClosed(): void {
     this.#environment.inFlight.end(this.endpoint);
-    if (this.session.active > 0) return;
-    this.idleSinceMs = this.#environment.reactor.nowMs;
-    if (this.session.draining) this.close();
+    if (this.session.active === 0) this.idleSinceMs = this.#environment.reactor.nowMs;
+    this.#closeIfDone();
   }
 
   onGoAway(): void {
     this.#environment.bounds.event('http2_upstream_goaway');
     this.#pool?.forget(this);
-    if (this.session.active === 0) this.close();
+    this.#closeIfDone();
+    if (this.#closed || this.#endpointLeaves) return;
+    this.#endpointLeaves = true;
+    this.session.endSilent(true); // none yet: from now on it is noted what moves
+    if (!this.#output.broken) this.#environment.reactor.timers.arm(this.#timer, limits.halfCloseTimeoutMs);
+  }
+
+  /** It takes no more requests, and there is nobody left for whom it is kept. */
+  #closeIfDone(): void {
+    if (this.session.draining && this.idle) this.close();
+  }
+
+  /**
+   * A client that neither ends its request nor gives it up does not keep an endpoint from going (grpc-js 1.14 forgets the reset
+   * when a call is cancelled in the tick that makes it). What is answered, or waits for an answer, may take its time.
+   */
+  #endSilent(): void {
+    if (this.session.endSilent(true) > 0) this.#environment.bounds.hit('halfCloseTimeoutMs');
+    if (!this.#closed) this.#environment.reactor.timers.arm(this.#timer, limits.halfCloseTimeoutMs);
   }
 
   onBound(name: LimitName): void {

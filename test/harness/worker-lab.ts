@@ -13,7 +13,14 @@ import { connectTo, openListener, openStream } from '../../agent/engine/socket.t
 import { PodRules } from '../../agent/capture/apply.ts';
 import { FrameDecoder, encodeFrame } from '../../agent/ipc/frame.ts';
 import type { Caps } from '../../agent/ipc/caps.ts';
-import type { AccessLogMode, EnrolledPod, FromWorker, ToWorker, WorkerStats } from '../../agent/ipc/messages.ts';
+import type {
+  AccessLogMode,
+  EnrolledPod,
+  FromWorker,
+  RequestTrace,
+  ToWorker,
+  WorkerStats,
+} from '../../agent/ipc/messages.ts';
 import { limits } from '../../agent/limits.ts';
 import type { MeshResource, PortProtocol, Service, Workload } from '../../mesh/model.ts';
 import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../../mesh/policy-model.ts';
@@ -144,6 +151,16 @@ export class WorkerLab {
     const answer = await answered;
     assert.ok(answer.type === 'stats');
     return answer.stats;
+  }
+
+  /** The last requests that were logged or refused, newest first; with an id that one. */
+  async requests(request: string | null): Promise<readonly RequestTrace[]> {
+    const id = ++this.#sequence;
+    const answered = this.wait((message) => message.type === 'requests' && message.id === id);
+    this.send({ type: 'query', id, what: 'requests', request });
+    const answer = await answered;
+    assert.ok(answer.type === 'requests');
+    return answer.requests;
   }
 
   /** Starts a process in a pod's namespace and waits for its first line of output when `ready` is set. */

@@ -1,13 +1,14 @@
 /** The gRPC interop cases, with @grpc/grpc-js in a client pod and two server pods, through a real worker. */
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
 import * as http2 from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 import type { PortProtocol } from '../../mesh/model.ts';
 import { serveCompressing } from '../harness/grpc/compressing-server.ts';
 import { interopCases } from '../harness/grpc/interop-cases.ts';
 import type { Call } from '../harness/grpc/interop-channel.ts';
-import { InteropClient, startServer } from '../harness/grpc/interop-lab.ts';
-import { service, WorkerLab, workload } from '../harness/worker-lab.ts';
+import { InteropClient, shutDown, startServer } from '../harness/grpc/interop-lab.ts';
+import { type LabPod, service, WorkerLab, workload } from '../harness/worker-lab.ts';
 
 const INTEROP = '10.96.0.60:80';
 const COMPRESSING = '10.96.0.61:80';
@@ -33,22 +34,26 @@ interface Load {
 
 let lab: WorkerLab;
 let client: InteropClient;
+let pods: { b: LabPod; d: LabPod };
+let servers: { b: ChildProcess; d: ChildProcess };
 
 before(async () => {
   lab = await WorkerLab.start();
   await lab.addPod('a');
-  const pods = [await lab.addPod('b'), await lab.addPod('d')];
+  pods = { b: await lab.addPod('b'), d: await lab.addPod('d') };
   await lab.mesh([
     ...PORTS.map(([name, target, protocol]) => service(name, target.split(':')[0] as string, 80, protocol)),
-    ...pods.map((pod) => workload(pod, { app: 'interop' }, SERVICES)),
+    ...Object.values(pods).map((pod) => workload(pod, { app: 'interop' }, SERVICES)),
   ]);
   const server = http2.createServer().on('stream', serveCompressing);
   for (const pod of ['b', 'd']) await lab.serve(pod, 8081, (socket) => server.emit('connection', socket));
-  [client] = await Promise.all([
-    InteropClient.start(lab, 'a'),
+  const [b, d, started] = await Promise.all([
     startServer(lab, 'b', 8080),
     startServer(lab, 'd', 8080),
+    InteropClient.start(lab, 'a'),
   ]);
+  servers = { b, d };
+  client = started;
 });
 after(() => lab.stop());
 
@@ -151,8 +156,26 @@ describe('servers that go', () => {
     assert.ok(succeeded > 100, `${succeeded} calls`);
   });
 
+  test('a server that shuts down gracefully while its pod leaves the service: no call fails', async () => {
+    const loading = client.run('load', INTEROP);
+    await calls('interop', 2_000);
+    await lab.mesh([{ ...workload(pods.b, { app: 'interop' }, SERVICES), ready: false }]);
+    await shutDown(servers.b);
+    await calls('interop', 2_000);
+    await client.run('stop', INTEROP);
+    const { succeeded, failed } = (await loading) as Load;
+    assert.deepEqual(failed, []);
+    assert.ok(succeeded >= 4_000, `${succeeded} calls`);
+  });
+
   /** Until the worker has seen that many GOAWAYs. */
   async function goAways(count: number): Promise<void> {
     while (((await lab.stats()).counters['http2_upstream_goaway'] ?? 0) < count) await pause();
+  }
+
+  /** Until that many more calls to the service have succeeded. */
+  async function calls(name: string, count: number): Promise<void> {
+    const first = (await statuses(name))['grpc 0'] ?? 0;
+    while (((await statuses(name))['grpc 0'] ?? 0) < first + count) await pause();
   }
 });

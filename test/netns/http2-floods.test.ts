@@ -113,7 +113,8 @@ const floods: readonly Flood[] = [
   {
     name: 'GOAWAY again and again',
     bound: 'http2ControlBurst',
-    octets: () => repeat(MANY, () => h2.goaway(0, 0)),
+    // After the first one, a connection without a request would end.
+    octets: () => Buffer.concat([h2.headers(1, POST, h2.END_HEADERS), repeat(MANY, () => h2.goaway(0, 0))]),
   },
 ];
 

@@ -56,6 +56,18 @@ describe('between HTTP/2 and HTTP/2', () => {
     from.destroy();
   });
 
+  test('a client that goes is let go when its last stream has ended', async () => {
+    const from = await client(WEB);
+    state.answer = () => undefined;
+    from.send(h2.headers(1, h2.block(request('GET'))), h2.goaway(0, NO_ERROR));
+    await until('the request', () => state.endpoints[0]?.requests.length === 1);
+    const endpoint = state.endpoints[0] as Http2Endpoint;
+    ok(endpoint, { stream: 1, fields: new Map(), endStream: true });
+    assert.equal((await response(from, 1)).status, '200');
+    assert.equal(await from.next(), null);
+    from.destroy();
+  });
+
   for (const [method, code] of [
     ['HEAD', '200'],
     ['GET', '204'],

@@ -171,8 +171,12 @@ export const interopCases: Readonly<Record<string, (channel: InteropChannel) => 
     assert.equal((await channel.call(missing.service, {})).code, status.UNIMPLEMENTED);
   },
 
+  /**
+   * Not in the tick that makes the call: grpc-js 1.14.7 then sends HEADERS and never a reset (resolving-call.js begins the call
+   * it has already ended), and the server keeps the call as long as the connection lives, with a proxy between or without.
+   */
   cancel_after_begin: async (channel) => {
-    assert.equal((await channel.input((stream) => stream.cancel())).code, status.CANCELLED);
+    assert.equal((await channel.input((stream) => setImmediate(() => stream.cancel()))).code, status.CANCELLED);
   },
 
   cancel_after_first_response: async (channel) => {

@@ -1,5 +1,6 @@
 /** Clients and servers of the interop service as processes in the pods of a WorkerLab. */
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { WorkerLab } from '../worker-lab.ts';
@@ -19,6 +20,12 @@ export function startServer(
 ): Promise<ChildProcess> {
   const age = ageMs === null ? [] : [String(ageMs)];
   return lab.run(pod, command('./interop-server.ts', pod, String(port), ...age));
+}
+
+/** Ends a server gracefully; resolves when its last call is over. */
+export async function shutDown(server: ChildProcess): Promise<void> {
+  server.stdin?.write('shutdown\n');
+  await once(server.stdout as NodeJS.ReadableStream, 'data');
 }
 
 export class InteropClient {

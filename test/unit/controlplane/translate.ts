@@ -4,7 +4,9 @@ import { MeshLinker } from '../../../controlplane/config/linker.ts';
 import { type FileChange, ObjectStore } from '../../../controlplane/config/object-store.ts';
 import { compareFindings, type Finding } from '../../../controlplane/finding.ts';
 import { parseYaml } from '../../../controlplane/sources/yaml-document.ts';
+import { routeStatuses } from '../../../controlplane/status/route-status.ts';
 import { keyOf, type MeshKind, type MeshResource } from '../../../mesh/model.ts';
+import type { RouteStatus } from '../../../mesh/route-status.ts';
 import { validateResource } from '../../../mesh/validate.ts';
 
 /** What happened to a file, from its text; null: it is gone. */
@@ -39,6 +41,10 @@ export class Translation {
 
   of<K extends MeshKind>(kind: K): Extract<MeshResource, { kind: K }>[] {
     return this.mesh.filter((resource): resource is Extract<MeshResource, { kind: K }> => resource.kind === kind);
+  }
+
+  get routeStatuses(): RouteStatus[] {
+    return routeStatuses(this.#store.accepted.values(), this.#store.refusedObjects(), this.#linker.view);
   }
 
   get findings(): Finding[] {

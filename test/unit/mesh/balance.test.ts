@@ -101,6 +101,7 @@ function weighted(...weights: number[]): { entries: WeightedCluster[]; totalWeig
     backend: backend(`b${i}`),
     requestEdits: null,
     responseEdits: null,
+    rewrite: null,
   }));
   return { entries, totalWeight: weights.reduce((sum, weight) => sum + weight, 0) };
 }

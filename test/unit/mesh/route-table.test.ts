@@ -2,21 +2,37 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Cluster } from '../../../mesh/cluster.ts';
-import type { HttpRoute, HttpRouteMatch, PathMatch } from '../../../mesh/route-model.ts';
+import type { BackendTarget, HttpRoute, HttpRouteMatch, PathMatch } from '../../../mesh/route-model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
-import { RouteTable } from '../../../mesh/route-table.ts';
+import { type ClusterLookup, type RouteMatch, RouteTable } from '../../../mesh/route-table.ts';
 import { backend, request, route, routeMatch, routeRule, service, type WrittenMatch } from './resources.ts';
 
 const noCluster = (): null => null;
+const CLIENT = { namespace: 'shop', labels: {} };
+
+/** As pods of the namespace shop see it, on port 80. */
+function tableFor(
+  routes: readonly HttpRoute[],
+  clusterOf: ClusterLookup,
+): { match(request: RequestView): RouteMatch | null } {
+  const table = new RouteTable(routes, 80, clusterOf);
+  return { match: (request) => table.match(request, CLIENT) };
+}
 
 function clusterNamed(name: string): Cluster {
-  return { name, service: service({ name }), port: { port: 80, name: 'http', protocol: 'http' }, endpoints: [] };
+  return {
+    name,
+    service: service({ name }),
+    port: { port: 80, name: 'http', protocol: 'http' },
+    endpoints: [],
+    passthrough: false,
+  };
 }
 
 /** One route per match, named by its index, so that the matched route tells which match won. */
-function tableOf(...matches: WrittenMatch[]): RouteTable {
+function tableOf(...matches: WrittenMatch[]): ReturnType<typeof tableFor> {
   const rules = matches.map((match, i) => routeRule({ name: `m${i}`, matches: [routeMatch(match)] }));
-  return new RouteTable([route({ name: 'r', rules })], noCluster);
+  return tableFor([route({ name: 'r', rules })], noCluster);
 }
 
 const exact = (value: string): PathMatch => ({ type: 'exact', value, ignoreCase: false });
@@ -108,18 +124,16 @@ describe('RouteTable predicates', () => {
     const rules = [
       routeRule({ matches: [routeMatch({ method: 'GET', path: exact('/a') }), routeMatch({ method: 'PUT' })] }),
     ];
-    const table = new RouteTable([route({ name: 'r', rules })], noCluster);
+    const table = tableFor([route({ name: 'r', rules })], noCluster);
     assert.ok(table.match(request({ path: '/a' })));
     assert.ok(table.match(request({ path: '/b', method: 'PUT' })));
     assert.equal(table.match(request({ path: '/b' })), null);
     assert.ok(
-      new RouteTable([route({ name: 'r', rules: [routeRule()] })], noCluster).match(
-        request({ path: '/x', method: 'BREW' }),
-      ),
+      tableFor([route({ name: 'r', rules: [routeRule()] })], noCluster).match(request({ path: '/x', method: 'BREW' })),
     );
   });
 
-  it('no rule, no match', () => assert.equal(new RouteTable([route({ name: 'r' })], noCluster).match(request()), null));
+  it('no rule, no match', () => assert.equal(tableFor([route({ name: 'r' })], noCluster).match(request()), null));
 });
 
 describe('RouteTable precedence (HTTPRouteMatch)', () => {
@@ -179,7 +193,7 @@ describe('RouteTable precedence (HTTPRouteMatch)', () => {
 
   it('then the oldest route, then the name, then the position', () => {
     const rules = [routeRule(), routeRule()];
-    const winner = (...routes: HttpRoute[]): string | undefined => new RouteTable(routes, noCluster).match(asked)?.name;
+    const winner = (...routes: HttpRoute[]): string | undefined => tableFor(routes, noCluster).match(asked)?.name;
     const old = route({ name: 'z', createdMs: 1, rules });
     const young = route({ name: 'a', createdMs: 2, rules });
     assert.equal(winner(young, old), 'shop/z/0');
@@ -194,7 +208,7 @@ describe('RouteTable precedence (HTTPRouteMatch)', () => {
 
 describe('RouteTable results', () => {
   const clusters = new Map(['v1', 'v2'].map((name) => [name, clusterNamed(name)]));
-  const clusterOf = (_namespace: string, name: string, port: number): Cluster | null =>
+  const clusterOf = ({ name, port }: BackendTarget): Cluster | null =>
     port === 80 ? (clusters.get(name) ?? null) : null;
   const set = (name: string, value: string) => ({
     type: 'requestHeaderModifier' as const,
@@ -210,7 +224,7 @@ describe('RouteTable results', () => {
       backend('gone', { weight: 1 }),
       backend('v2', { weight: 1, valid: false }),
     ];
-    const table = new RouteTable(
+    const table = tableFor(
       [route({ name: 'r', rules: [routeRule({ name: 'main', backends }), routeRule()] })],
       clusterOf,
     );
@@ -230,7 +244,7 @@ describe('RouteTable results', () => {
 
   it('weights that sum to 0 leave no backend', () => {
     const rules = [routeRule({ backends: [backend('v1', { weight: 0 })] })];
-    assert.deepEqual(new RouteTable([route({ name: 'r', rules })], clusterOf).match(request())?.backends, {
+    assert.deepEqual(tableFor([route({ name: 'r', rules })], clusterOf).match(request())?.backends, {
       entries: [],
       totalWeight: 0,
     });
@@ -243,7 +257,7 @@ describe('RouteTable results', () => {
         backends: [backend('v1', { filters: [set('b', 'v1')] }), backend('v2')],
       }),
     ];
-    const table = new RouteTable([route({ name: 'r', rules })], clusterOf);
+    const table = tableFor([route({ name: 'r', rules })], clusterOf);
     const match = table.match(request());
     const values = (fields: readonly { name: string; value: string }[] | undefined): string[] =>
       (fields ?? []).map((f) => `${f.name}=${f.value}`);
@@ -348,7 +362,7 @@ describe('RouteTable', () => {
         const routes = described.map(({ name, createdMs, rules }) =>
           route({ name, createdMs, rules: rules.map((matches) => routeRule({ matches })) }),
         );
-        const table = new RouteTable(routes, noCluster);
+        const table = tableFor(routes, noCluster);
         for (const fields of requests) {
           const view = request(fields);
           const expected = naiveMatch(routes, view);

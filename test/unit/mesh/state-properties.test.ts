@@ -177,7 +177,7 @@ function destinationText(destination: Destination): unknown {
     case 'service': {
       const { service: to, port, target } = destination;
       const routed = VIEWS.map((view) => {
-        const match = target.routes?.match(view);
+        const match = target.routes?.match(view, { namespace: 'shop', labels: {} });
         return [
           match?.name,
           match?.backends.entries.map((entry) => [

@@ -309,7 +309,7 @@ describe('identity of compiled objects', () => {
     const state = stateWith(...all);
     const clusters = () =>
       toService(state.resolve('10.96.0.1', 80))
-        .target.routes?.match(request())
+        .target.routes?.match(request(), { namespace: 'shop', labels: {} })
         ?.backends.entries.map((entry) => entry.cluster?.name ?? null);
     assert.deepEqual(clusters(), ['shop/web:80', 'shop/other:80']);
     applyAll(state, [], [other]);

@@ -8,9 +8,10 @@ import { StreamRoutes } from '../../../mesh/stream-routes.ts';
 import { applyAll, service, streamBackend, tcpRoute, tlsRoute, workload } from './resources.ts';
 
 const noCluster = (): null => null;
+const CLIENT = { namespace: 'shop', labels: {} };
 
 function winner(serverName: string | null, tls: TlsRoute[], tcp: TcpRoute[] = []): string | null {
-  return new StreamRoutes(tls, tcp, noCluster).match(serverName)?.name ?? null;
+  return new StreamRoutes(tls, tcp, 80, noCluster).match(serverName, CLIENT, '10.0.0.1')?.name ?? null;
 }
 
 describe('StreamRoutes', () => {
@@ -62,8 +63,8 @@ describe('StreamRoutes', () => {
   });
 
   it('only TLSRoutes ask for a server name', () => {
-    assert.equal(new StreamRoutes(routes, [], noCluster).needsServerName, true);
-    assert.equal(new StreamRoutes([], [tcpRoute({ name: 't' })], noCluster).needsServerName, false);
+    assert.equal(new StreamRoutes(routes, [], 80, noCluster).needsServerName, true);
+    assert.equal(new StreamRoutes([], [tcpRoute({ name: 't' })], 80, noCluster).needsServerName, false);
   });
 
   it('decides as a search through all hostnames does', () => {
@@ -127,17 +128,20 @@ describe('MeshState with TLSRoutes and TCPRoutes', () => {
     applyAll(state, [web]);
     assert.equal(target(state)?.streams, null);
     applyAll(state, [secure]);
-    assert.equal(target(state)?.streams?.match('x.test')?.backends.entries[0]?.cluster, null);
+    assert.equal(target(state)?.streams?.match('x.test', CLIENT, '10.0.0.1')?.backends.entries[0]?.cluster, null);
     applyAll(state, [other, pod]);
-    const cluster = target(state)?.streams?.match('x.test')?.backends.entries[0]?.cluster;
+    const cluster = target(state)?.streams?.match('x.test', CLIENT, '10.0.0.1')?.backends.entries[0]?.cluster;
     assert.deepEqual(
       cluster?.endpoints.map(({ address, port }) => `${address}:${port}`),
       ['10.0.0.9:7'],
     );
     applyAll(state, [tlsRoute({ name: 't', parents, hostnames: ['y.test'] })]);
-    assert.equal(target(state)?.streams?.match('x.test'), null);
+    assert.equal(target(state)?.streams?.match('x.test', CLIENT, '10.0.0.1'), null);
     applyAll(state, [tcpRoute({ name: 't', parents, backends: [streamBackend('other', { port: 1, weight: 0 })] })]);
-    assert.deepEqual(target(state)?.streams?.match(null)?.backends, { entries: [], totalWeight: 0 });
+    assert.deepEqual(target(state)?.streams?.match(null, CLIENT, '10.0.0.1')?.backends, {
+      entries: [],
+      totalWeight: 0,
+    });
     applyAll(state, [], [secure]);
     assert.equal(target(state)?.streams?.needsServerName, false);
     assert.deepEqual(state.list('tcpRoute').length, 1);

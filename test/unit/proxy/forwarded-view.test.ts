@@ -1,0 +1,88 @@
+/** What policy is shown of a rewritten request is what the endpoint will read, whichever version of HTTP carries it. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { RequestHead } from '../../../agent/http1/request-head.ts';
+import { noEdits, rewriteRequestHead } from '../../../agent/http1/rewrite.ts';
+import { RequestFacts } from '../../../agent/http2/request-facts.ts';
+import { ForwardedView } from '../../../agent/proxy/forwarded-view.ts';
+import { forwardedRequest } from '../../../agent/proxy/http2-lists.ts';
+import type { HeaderEdits } from '../../../mesh/header-edits.ts';
+import type { RequestView } from '../../../mesh/request.ts';
+import { table } from '../http2/session-support.ts';
+
+const NAMES = ['x-a', 'x-b', 'x-c', 'cookie', 'host', 'te'];
+
+function seen(view: RequestView): unknown {
+  const { method, path, query, host } = view;
+  const values = NAMES.map((name) => view.headerValues(name));
+  const joined = NAMES.map((name) => view.header(name));
+  return { method, path, query, host, values, joined };
+}
+
+const name = fc.constantFrom('x-a', 'x-b', 'x-c');
+const value = fc.constantFrom('', '1', 'two words', 'a, b');
+const field = fc.record({ name: fc.oneof(name, fc.constantFrom('te', 'content-length')), value });
+const edits: fc.Arbitrary<HeaderEdits> = fc
+  .record({
+    set: fc.uniqueArray(field, { maxLength: 2, selector: (entry) => entry.name }),
+    add: fc.array(field, { maxLength: 2 }),
+    remove: fc.uniqueArray(name, { maxLength: 2 }),
+    host: fc.option(fc.constantFrom('other', 'Other.example:8080', '10.0.0.1'), { nil: null }),
+  })
+  .map(({ set, add, remove, host }) => {
+    const removed = remove.filter((one) => !set.some((entry) => entry.name === one));
+    const compiled = { set, add, remove: removed };
+    return host === null ? compiled : { ...compiled, host };
+  });
+const request = fc.record({
+  fields: fc.array(fc.tuple(name, value), { maxLength: 4 }),
+  query: fc.constantFrom('', '?', '?q=1&r=/../x'),
+  path: fc.option(fc.constantFrom('/', '/new', '/new/deep%20er'), { nil: null }),
+  edits: fc.option(edits, { nil: null }),
+});
+
+describe('a request as it will be forwarded', () => {
+  it('is what an HTTP/1.1 endpoint reads', () => {
+    const received = new RequestHead();
+    const sent = new RequestHead();
+    fc.assert(
+      fc.property(request, (given) => {
+        const lines = given.fields.map(([key, text]) => `${key}: ${text}\r\n`).join('');
+        const octets = Buffer.from(`GET /a/../old${given.query} HTTP/1.1\r\nHost: Web:80\r\n${lines}\r\n`, 'latin1');
+        assert.equal(received.parse(octets, 0, octets.length), octets.length);
+        const shown = seen(new ForwardedView().of(received, given.path, given.edits));
+        const target = given.path === null ? {} : { target: given.path + given.query };
+        const into = Buffer.alloc(4_096);
+        const length = rewriteRequestHead(received, octets, { ...(given.edits ?? noEdits), ...target }, into, 0);
+        assert.ok(length > 0);
+        assert.equal(sent.parse(into, 0, length), length);
+        assert.deepEqual(shown, seen(sent));
+      }),
+    );
+  });
+
+  it('is what an HTTP/2 endpoint reads', () => {
+    fc.assert(
+      fc.property(request, (given) => {
+        const names = [':method', ':scheme', ':path', ':authority', ...given.fields.map(([key]) => key)];
+        const values = ['GET', 'http', `/a/../old${given.query}`, 'Web:80', ...given.fields.map(([, text]) => text)];
+        const facts = new RequestFacts(table.intern(names, values, null));
+        const shown = seen(new ForwardedView().of(facts, given.path, given.edits));
+        const list = forwardedRequest(facts, given.path, given.edits, table);
+        assert.ok(list !== null);
+        assert.deepEqual(shown, seen(new RequestFacts(list)));
+      }),
+    );
+  });
+
+  it('is not forwarded when its path is not in normal form', () => {
+    const facts = new RequestFacts(
+      table.intern([':method', ':scheme', ':path', ':authority'], ['GET', 'http', '/', 'a'], null),
+    );
+    for (const path of ['/a/../b', '/a b', '/a#b', 'b', '/a?b/../c', '/%zz', '']) {
+      const list = forwardedRequest(facts, path, null, table);
+      assert.equal(list, path === '/a?b/../c' ? list : null, path);
+    }
+  });
+});

@@ -207,9 +207,9 @@ function earlier(
   return best;
 }
 
-/** Every path begins so; `*` (OPTIONS *) counts as one. */
-function isRoot(path: PathMatch): boolean {
-  return path.value === '/' && (path.type === 'prefix' || path.type === 'stringPrefix');
+/** Every path begins so; `*` (OPTIONS *) counts as one. Slashes at the end of whole segments say nothing. */
+function isRoot({ type, value }: PathMatch): boolean {
+  return type === 'prefix' ? /^\/+$/.test(value) : type === 'stringPrefix' && value === '/';
 }
 
 /** Whole segments: /foo matches /foo and /foo/bar, never /foobar. */

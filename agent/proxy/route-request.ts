@@ -156,6 +156,8 @@ function proceeds(flow: Flow, head: RequestView, match: RouteMatch, actions: Rou
   const abort = stage === AGAIN ? null : abortOf(actions, random);
   const answer = abort ?? answerOf(match, actions, head, flow.original.port);
   if (answer === null) return true;
+  // A preflight's answer says it all by itself.
+  if (answer.headers.some(({ name }) => name === 'access-control-allow-origin')) outcome.corsHeaders = NO_HEADERS;
   outcome.answer = answer;
   outcome.status = answer.status;
   outcome.reason = answer.reason ?? '';

@@ -2,10 +2,11 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
+import type { RequestsDocument } from '../agent/admin/api.ts';
 import { addAgentOptions, ask, type CommonOptions, describe, say } from '../agent/cli/command-options.ts';
 import { type Decision, explain, refusedQuestion } from '../mesh/explain.ts';
 import { type Asked, questionOf } from '../mesh/explain-ask.ts';
-import { type ExplainRequest, type ParsedRequest, parseExplainRequest } from '../mesh/explain-request.ts';
+import { type ParsedRequest, parseExplainRequest } from '../mesh/explain-request.ts';
 import type { MeshState } from '../mesh/state.ts';
 import { collect } from './controller-command.ts';
 import { controllerMesh } from './controller-mesh.ts';
@@ -30,6 +31,8 @@ interface ExplainFlags extends CommonOptions {
 
 /** Lines of --requests sent to an agent at once; the agent decides a batch in a few milliseconds. */
 const BATCH_LINES = 200;
+/** Text sent to an agent at once: its API takes a megabyte. */
+const BATCH_CHARACTERS = 200_000;
 /** Lines of --requests that are held at once when the answer is one document (-o json, yaml, table). */
 const DOCUMENT_LINES_MAX = 100_000;
 const OUTPUTS = ['table', 'json', 'yaml', 'jsonl'];
@@ -106,11 +109,11 @@ function explainAsked(mesh: MeshState, asked: Asked): Decision {
 }
 
 /** null: an agent is to be asked. */
-async function localMesh(flags: ExplainFlags, questions: readonly ParsedRequest[]): Promise<MeshState | null> {
+async function localMesh(flags: ExplainFlags, questions: readonly Line[]): Promise<MeshState | null> {
   const { file, controller, rootNamespace } = flags;
   if (file !== undefined && controller !== undefined) throw new CliError('-f or --controller, not both', EXIT.usage);
   if (file !== undefined) {
-    const destinations = questions.flatMap((each) => (each.ok ? [each.request.destination] : []));
+    const destinations = questions.flatMap(({ question }) => (question.ok ? [question.request.destination] : []));
     const { state, findings } = readOfflineMesh(file, { rootNamespace, destinations });
     const refused = findings.filter(({ severity }) => severity === 'error').length;
     if (refused > 0) {
@@ -137,26 +140,34 @@ async function askAgent(flags: ExplainFlags, body: unknown): Promise<readonly De
 
 async function explainRecorded(id: string, flags: ExplainFlags): Promise<void> {
   const path = `/requests?id=${encodeURIComponent(id)}`;
-  const { answers } = await ask<RecordedDocument>(flags, 'GET', path);
-  const found = answers.flatMap(({ body }) => (body.found === null ? [] : [body.found]));
-  const [recorded] = found;
-  if (recorded === undefined) {
-    throw new CliError(
-      `request ${id} is not among the last ones that the agents remember; ask again with --from and --to`,
-    );
+  const { answers } = await ask<RequestsDocument>(flags, 'GET', path);
+  const [trace] = answers.flatMap(({ body }) => body.requests);
+  if (trace === undefined) throw new CliError(`request ${id} is not among the last ones that the agents remember`);
+  if (trace.sourcePod === null) {
+    throw new CliError(`request ${id} came from another node: ask the agent there, by the id in its own access log`);
   }
-  await printDecisions([recorded.decision], flags.output);
-  if (flags.output === 'table') await say(`then       ${recorded.then}\n`);
-}
-
-/** GET /requests?id= */
-interface RecordedDocument {
-  readonly found: { readonly decision: Decision; readonly then: string } | null;
+  const asked: Asked = {
+    from: trace.sourcePod,
+    to: trace.destination,
+    method: trace.method,
+    path: trace.query === null || trace.query === '' ? trace.path : `${trace.path}?${trace.query}`,
+    host: trace.host,
+    headers: trace.headers ?? [],
+    tcp: false,
+    sni: '',
+  };
+  const decision = await askOne(flags, asked);
+  const then = [`${trace.status}`, trace.reason, trace.policy, trace.route].filter((part) => part !== null).join(' ');
+  if (flags.output === 'table') {
+    await printDecisions([decision], 'table');
+    await say(`then       ${then}, at ${new Date(trace.timeMs).toISOString()}\n`);
+    if (trace.headers === null) await say('note       its headers were not kept; give them with --header\n');
+  } else await printDocument({ decision, recorded: trace }, flags.output);
 }
 
 async function explainLines(flags: ExplainFlags, file: string): Promise<void> {
   if (flags.output === 'jsonl' && flags.file === undefined) return explainStream(flags, file);
-  const questions: ParsedRequest[] = [];
+  const questions: Line[] = [];
   for await (const question of readQuestions(file)) {
     if (questions.length >= DOCUMENT_LINES_MAX && flags.output !== 'jsonl') {
       throw new CliError(
@@ -174,7 +185,7 @@ async function explainLines(flags: ExplainFlags, file: string): Promise<void> {
 /** Line by line, whatever the length of the file. */
 async function explainStream(flags: ExplainFlags, file: string): Promise<void> {
   const mesh = await localMesh(flags, []);
-  let batch: ParsedRequest[] = [];
+  let batch: Line[] = [];
   const flush = async (): Promise<void> => {
     const decisions = mesh === null ? await decideAtAgent(flags, batch) : batch.map((each) => decide(mesh, each));
     batch = [];
@@ -187,18 +198,24 @@ async function explainStream(flags: ExplainFlags, file: string): Promise<void> {
   if (batch.length > 0) await flush();
 }
 
-function decide(mesh: MeshState, question: ParsedRequest): Decision {
+function decide(mesh: MeshState, { question }: Line): Decision {
   return question.ok ? explain(mesh, question.request) : refusedQuestion(question.id, question.error);
 }
 
 /** In the order of the questions; what could not be read is answered here. */
-async function decideAtAgent(flags: ExplainFlags, questions: readonly ParsedRequest[]): Promise<Decision[]> {
+async function decideAtAgent(flags: ExplainFlags, questions: readonly Line[]): Promise<Decision[]> {
   const decisions: Decision[] = [];
-  for (let at = 0; at < questions.length; at += BATCH_LINES) {
-    const batch = questions.slice(at, at + BATCH_LINES);
-    const readable = batch.flatMap((each): ExplainRequest[] => (each.ok ? [each.request] : []));
-    const answered = [...(await askAgent(flags, { requests: readable }))];
-    for (const question of batch) {
+  for (let at = 0; at < questions.length; ) {
+    const batch: Line[] = [];
+    let length = 0;
+    for (; at < questions.length && batch.length < BATCH_LINES && length < BATCH_CHARACTERS; at++) {
+      const line = questions[at] as Line;
+      batch.push(line);
+      if (line.question.ok) length += line.text.length;
+    }
+    const lines = batch.flatMap(({ question, text }) => (question.ok ? [text] : []));
+    const answered = lines.length === 0 ? [] : [...(await askAgent(flags, { lines }))];
+    for (const { question } of batch) {
       const decision = question.ok ? answered.shift() : refusedQuestion(question.id, question.error);
       if (decision === undefined) throw new CliError('the agent answered fewer requests than it was asked');
       decisions.push(decision);
@@ -207,11 +224,17 @@ async function decideAtAgent(flags: ExplainFlags, questions: readonly ParsedRequ
   return decisions;
 }
 
-async function* readQuestions(file: string): AsyncGenerator<ParsedRequest> {
+/** A line of --requests and what it asks. */
+interface Line {
+  readonly text: string;
+  readonly question: ParsedRequest;
+}
+
+async function* readQuestions(file: string): AsyncGenerator<Line> {
   const input = file === '-' ? process.stdin : createReadStream(file, 'utf8');
   try {
     for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      if (line.trim() !== '') yield parseExplainRequest(line);
+      if (line.trim() !== '') yield { text: line, question: parseExplainRequest(line) };
     }
   } catch (error) {
     throw new CliError(`--requests ${file}: ${(error as Error).message}`, EXIT.usage);
@@ -221,6 +244,10 @@ async function* readQuestions(file: string): AsyncGenerator<ParsedRequest> {
 async function printDecisions(decisions: readonly Decision[], output: string): Promise<void> {
   if (output === 'jsonl') return write(process.stdout, decisions.map((each) => `${JSON.stringify(each)}\n`).join(''));
   if (output === 'table') return write(process.stdout, decisions.map(decisionText).join('\n'));
-  const document = decisions.length === 1 ? decisions[0] : decisions;
+  return printDocument(decisions.length === 1 ? decisions[0] : decisions, output);
+}
+
+async function printDocument(document: unknown, output: string): Promise<void> {
+  if (output === 'jsonl') return write(process.stdout, `${JSON.stringify(document)}\n`);
   return write(process.stdout, await formatDocument(document, output === 'yaml' ? 'yaml' : 'json'));
 }

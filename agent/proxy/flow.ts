@@ -106,7 +106,7 @@ export class Flow {
    * The address says nothing, but a name may: the mesh knows hosts (ServiceEntry), or lets nobody go where it knows nothing
    * (REGISTRY_ONLY), and tells HTTP so.
    */
-  get #goesByName(): boolean {
+  get goesByName(): boolean {
     if (this.direction === 'inbound' || this.destination.kind !== 'unknown') return false;
     const { mesh } = this.context;
     return mesh.knowsHosts || mesh.outboundTrafficPolicy(this.pod.workload(mesh)) === 'REGISTRY_ONLY';
@@ -121,14 +121,14 @@ export class Flow {
       case 'workload':
         return destination.protocol;
       case 'unknown':
-        return this.direction === 'inbound' || this.#goesByName ? 'detect' : 'tcp';
+        return this.direction === 'inbound' || this.goesByName ? 'detect' : 'tcp';
     }
   }
 
   /** False: a verdict on the connection says it all, and HTTP need not be parsed whatever the port is declared to carry. */
   get needsHttp(): boolean {
     const { httpNeeded } = this.context;
-    if (this.#goesByName) return true;
+    if (this.goesByName) return true;
     return this.direction === 'inbound'
       ? httpNeeded.inbound(this.pod, this.original.port)
       : httpNeeded.outbound(this.destination);
@@ -207,7 +207,7 @@ export class Flow {
    * chosen for that ahead of time; chooseOnce() stays with it.
    */
   needsServerName(): boolean {
-    if (this.routedByServerName || this.#goesByName) return true;
+    if (this.routedByServerName || this.goesByName) return true;
     const choice = this.chooseOnce();
     if (!choice.ok) return false;
     const { localPod, workload, endpoint } = choice.peer;
@@ -217,7 +217,7 @@ export class Flow {
 
   /** Its first octets may name another peer than the one chosen in silence. */
   get mayBeElsewhere(): boolean {
-    return this.carries === 'tls' && this.#goesByName;
+    return this.carries === 'tls' && this.goesByName;
   }
 
   /** choose(), for a connection that is decided once: the same answer until the mesh changes, or a name is learnt that counts. */

@@ -94,7 +94,9 @@ for (const [name, rules, app] of [
       assert.equal(await tried(pods.b.ip, 9090, 'hello'), 'reset');
       assert.equal(await tried(pods.b.ip, 8080, GET), 'reset');
       assert.equal(accepted, 0);
-      assert.match(lab.accessLines.join('\n'), /"reason":"NETWORK_POLICY_DENIED","policy":"default\/deny"/);
+      const isLogged = (line: string): boolean =>
+        line.includes('"reason":"NETWORK_POLICY_DENIED","policy":"default/deny"');
+      while (!lab.accessLines.some(isLogged)) await new Promise((resolve) => setTimeout(resolve, 2));
     });
   });
 }

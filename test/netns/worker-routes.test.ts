@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import type { HttpRouteRule } from '../../mesh/route-model.ts';
 import { limits } from '../../agent/limits.ts';
+import { DEFAULT_SETTINGS } from '../../mesh/settings.ts';
 import { backend, NO_TIMEOUTS, prefix, rule, setHeaders } from '../harness/route-rules.ts';
 import { httpRoute, policy, service, WorkerLab, workload } from '../harness/worker-lab.ts';
 
@@ -439,6 +440,40 @@ describe('mirrors', () => {
     await routes([mirrored(0)]);
     for (let i = 0; i < 5; i++) assert.equal(await ask(get(`/${i}`)), OK);
     assert.deepEqual(read.get('m'), []);
+  });
+});
+
+describe('what the mesh and the client say', () => {
+  test('paths are made normal as the settings ask, from one request to the next', async () => {
+    const mode = (pathNormalization: (typeof DEFAULT_SETTINGS)['pathNormalization']) =>
+      lab.mesh([{ ...DEFAULT_SETTINGS, pathNormalization }]);
+    await routes([rule({ backends: [backend('web', PORT)] })]);
+    const raw = '/a//b%2Fc/./d';
+    const socket = lab.dial('a', WEB, PORT);
+    for (const [name, path] of [
+      ['NONE', raw],
+      ['BASE', '/a//b%2Fc/d'],
+      ['MERGE_SLASHES', '/a/b%2Fc/d'],
+      ['DECODE_AND_MERGE_SLASHES', '/a/b/c/d'],
+      ['BASE', '/a//b%2Fc/d'],
+    ] as const) {
+      await mode(name);
+      read.set('b', []);
+      socket.write(get(raw));
+      assert.equal(String((await once(socket, 'data'))[0]), OK);
+      assert.equal(read.get('b')?.join(''), get(path), name);
+    }
+    socket.destroy();
+    await lab.mesh([], [{ kind: 'meshSettings', key: 'istio-system/istio' }]);
+  });
+
+  test('a route that is for other clients is none', async () => {
+    const answers = rule({ directResponse: { status: 200, body: 'routed' } });
+    const route = httpRoute('routes', 'web', [answers]);
+    await lab.mesh([{ ...route, clients: ['elsewhere'] }]);
+    assert.equal(await ask(get('/')), OK);
+    await lab.mesh([{ ...route, clients: ['default'] }]);
+    assert.match(await ask(get('/')), /routed$/);
   });
 });
 

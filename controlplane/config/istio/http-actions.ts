@@ -1,5 +1,6 @@
 /** What an `http` entry of a VirtualService may answer or change by itself: redirect, rewrite, directResponse, corsPolicy. */
 import { normalisePath } from '../../../mesh/path.ts';
+import { regexRewriteRefusal } from '../../../mesh/regex-rewrite.ts';
 import { regexRefusal } from '../../../mesh/value-match.ts';
 import type {
   Cors,
@@ -124,14 +125,10 @@ function readRegexRewrite(rewrite: ObjectReader): PathModifier | null {
     problems.error('INVALID_VALUE', reader.at('match'), `${quote(pattern)} ${refusal}`, remedy);
   }
   if (value === '') problems.error('INVALID_VALUE', reader.at('rewrite'), 'is empty', 'write what replaces the match');
-  if (/\\(?![0-9\\])/.test(value)) {
+  const cannot = refusal === null ? regexRewriteRefusal(pattern, value) : null;
+  if (cannot !== null) {
     const remedy = 'write \\0 to \\9 for groups and \\\\ for a backslash';
-    problems.error(
-      'INVALID_VALUE',
-      reader.at('rewrite'),
-      `${quote(value)} has a backslash that names no group`,
-      remedy,
-    );
+    problems.error('INVALID_VALUE', reader.at('rewrite'), `${quote(value)} ${cannot}`, remedy);
   }
   return { type: 'regex', pattern, value };
 }
@@ -212,6 +209,16 @@ function readOrigins(reader: ObjectReader): StringMatch[] {
     return [];
   });
   // The field before allowOrigins: `*` or an origin, compared as it is; of no meaning beside the new one.
+  if (reader.has('allowOrigin')) {
+    const remedy = 'write allowOrigins: [{exact: …}]';
+    reader.problems.warning(
+      'DEPRECATED',
+      reader.at('allowOrigin'),
+      'is the old spelling of allowOrigins',
+      remedy,
+      'key',
+    );
+  }
   const old = reader.list('allowOrigin', ELEMENTS_MAX).flatMap((item) => reader.asText(item) ?? []);
   return origins.length > 0 ? origins : old.map((value) => ({ type: 'exact', value }));
 }

@@ -39,7 +39,6 @@ export function bypassRefusal(settings: MeshSettings, accessLog: 'off' | 'errors
 export function bypassDestinations(mesh: MeshState, entriesMax: number): BypassList {
   const entries: BypassEntry[] = [];
   let omitted = 0;
-  if (clientsDiffer(mesh)) return { entries, omitted };
   const headless = new Set<string>();
   for (const service of mesh.list('service')) {
     if (service.addresses.length === 0) headless.add(`${service.namespace}/${service.name}`);
@@ -92,11 +91,6 @@ function isServiceOpen(mesh: MeshState, service: Service, port: ServicePort, ip:
 function isPodOpen(mesh: MeshState, workload: Workload, { ip, port }: BypassEntry): boolean {
   const destination = mesh.resolve(ip, port);
   return destination.kind === 'workload' && destination.workload === workload && isOpen(mesh, workload, port);
-}
-
-/** What a pod may reach depends on which pod it is: then all that leaves pods is looked at. */
-function clientsDiffer(mesh: MeshState): boolean {
-  return mesh.list('sidecarScope').length > 0 || mesh.list('networkPolicy').some(({ egress }) => egress !== null);
 }
 
 /** No policy can refuse anything on that port of the workload. */

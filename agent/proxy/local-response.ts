@@ -100,7 +100,7 @@ export function localBody(reason: string): string {
 
 /** Whether a field that configuration or a request has made may stand in an answer; others are left out. */
 export function isAnswerField({ name, value }: NameValue): boolean {
-  return name !== '' && !isReserved(name) && fits(name, TOKEN) && fits(value, FIELD_VALUE);
+  return name !== '' && !isReserved(name) && fits(name, TOKEN) && fits(value, FIELD_VALUE) && value === value.trim();
 }
 
 function fits(text: string, allowed: Uint8Array): boolean {

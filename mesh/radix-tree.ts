@@ -62,7 +62,7 @@ export class RadixTree<T> {
       const child = node.children.get(text.charCodeAt(backwards ? length - 1 - at : at));
       if (child === undefined) return;
       const { label } = child;
-      if (label.length > length - at) return;
+      // Past the end of the text there is no character that any label has.
       for (let i = 1; i < label.length; i++) {
         if (label.charCodeAt(i) !== text.charCodeAt(backwards ? length - 1 - at - i : at + i)) return;
       }

@@ -56,7 +56,7 @@ describe('requests with a token', () => {
     group: 'dev ops',
     roles: ['reader', 7, 'admin'],
     level: 3,
-    realm: { access: { roles: ['reader', 'admin'], main: 'admin' } },
+    realm: { access: { roles: ['reader', 'admin'], main: 'admin', scope: 'read write' } },
   };
   const asked = (token: JwtClaims | null): RequestView => ({ ...request(), claims: () => token });
   const sources: [Partial<PolicySource>, boolean, boolean][] = [
@@ -88,6 +88,7 @@ describe('requests with a token', () => {
     ['request.auth.claims[level]', { values: ['3'] }, false, false],
     ['request.auth.claims[level]', { values: ['*'] }, false, false],
     ['request.auth.claims[realm][access][roles]', { values: ['ad*'] }, true, false],
+    ['request.auth.claims[realm][access][scope]', { values: ['read'] }, false, false],
     ['request.auth.claims[realm][access][main]', { values: ['*'] }, true, false],
     ['request.auth.claims[realm][access]', { values: ['*'] }, false, false],
     ['request.auth.claims[realm][other][roles]', { values: ['*'] }, false, false],

@@ -8,7 +8,9 @@ import {
 } from '../../../mesh/authz.ts';
 import type { Identity } from '../../../mesh/model.ts';
 import type { AuthorizationPolicy, PolicyOperation, PolicySource } from '../../../mesh/policy-model.ts';
+import type { JwtClaims } from '../../../mesh/jwt.ts';
 import { PolicyIndex } from '../../../mesh/policy-index.ts';
+import type { RequestView } from '../../../mesh/request.ts';
 import type { TrustDomains } from '../../../mesh/trust-domain.ts';
 import { policy, policyRule, request, workload } from './resources.ts';
 
@@ -391,5 +393,71 @@ describe('what workloads share', () => {
     assert.equal(index.for({ ...other, labels: { app: 'db' } }).policies.length, 2);
     index.forget(other.uid);
     assert.equal(index.for(other).policies.length, 1);
+  });
+
+  it('what no workload has any more is let go, and compiling anew leaves one of each', () => {
+    const own = new PolicyIndex();
+    own.add(policy({ name: 'both', targetServices: ['shop/web', 'shop/admin'], rules: [policyRule()] }));
+    const before = own.for(WEB);
+    assert.equal(own.for(other), before);
+    own.setTrust({ own: 'prod.example', aliases: [] });
+    assert.equal(own.for(WEB).policies.length, 1);
+    const shared = own.for(other);
+    assert.equal(own.for(WEB), shared);
+    own.forget(WEB.uid);
+    assert.equal(own.once(WEB), shared);
+    own.forget(other.uid);
+    assert.notEqual(own.once(WEB), shared);
+  });
+});
+
+describe('many rules that differ in one thing', () => {
+  const claims = (n: number): JwtClaims => ({ iss: 'i', sub: `u${n}` });
+  const rows: [string, (n: number) => ReturnType<typeof policyRule>, (n: number) => RequestView][] = [
+    ['exact paths', (n) => policyRule({ to: [{ paths: [`/p${n}`] }] }), (n) => request({ path: `/p${n}` })],
+    ['prefixes', (n) => policyRule({ to: [{ paths: [`/p${n}/*`] }] }), (n) => request({ path: `/p${n}/x` })],
+    ['suffixes', (n) => policyRule({ to: [{ paths: [`*/p${n}`] }] }), (n) => request({ path: `/x/p${n}` })],
+    ['templates', (n) => policyRule({ to: [{ paths: [`/{*}/p${n}/{**}`] }] }), (n) => request({ path: `/x/p${n}/y` })],
+    ['hosts', (n) => policyRule({ to: [{ hosts: [`h${n}`] }] }), (n) => request({ host: `h${n}` })],
+    ['methods', (n) => policyRule({ to: [{ methods: [`M${n}`] }] }), (n) => request({ method: `M${n}` })],
+    [
+      'path and method',
+      (n) => policyRule({ to: [{ paths: ['/x'], methods: [`M${n}`] }] }),
+      (n) => request({ path: '/x', method: `M${n}` }),
+    ],
+    [
+      'tokens',
+      (n) => policyRule({ from: [{ requestPrincipals: [`i/u${n}`] }] }),
+      (n) => ({ ...request(), claims: () => claims(n) }),
+    ],
+    [
+      'headers',
+      (n) => policyRule({ when: [{ key: 'request.headers[x-n]', values: [`${n}`] }] }),
+      (n) => request({ headers: [['x-n', `${n}`]] }),
+    ],
+  ];
+  for (const [name, rule, asked] of rows) {
+    it(`${name}: each finds its own, and another finds none`, () => {
+      const rules = Array.from({ length: 25 }, (_, n) => rule(n));
+      const bound = bind([deny('d', ...rules)]);
+      for (let n = 0; n < rules.length; n++) assert.equal(bound.request(asked(n)).rule, n);
+      assert.equal(bound.request(asked(99)).allowed, true);
+      // The same rules behind one that is before them: it is the one that is named.
+      const first = bind([deny('a', policyRule({ to: [{ notPaths: ['/none'] }] })), deny('d', ...rules)]);
+      assert.equal(first.request(asked(7)).policy, 'shop/a');
+    });
+  }
+
+  it('a rule whose many sources all want a token, and whose many operations no HTTP', () => {
+    const from = Array.from({ length: 10 }, (_, n) => ({
+      requestPrincipals: [`i/u${n}`],
+      namespaces: [n < 9 ? 'shop' : 'bank'],
+    }));
+    const to = Array.from({ length: 10 }, (_, n) => ({ ports: [8080, 9000 + n] }));
+    const bound = bind([allow('z', policyRule()), deny('d', policyRule({ from, to }))]);
+    assert.equal(bound.request({ ...request(), claims: () => claims(3) }).allowed, false);
+    assert.equal(bound.request({ ...request(), claims: () => claims(9) }).allowed, true);
+    assert.equal(bound.request(request()).allowed, true);
+    assert.equal(bound.connection().cause, 'deny-rule-without-http');
   });
 });

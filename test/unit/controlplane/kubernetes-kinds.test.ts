@@ -180,6 +180,20 @@ test('namespaces: those that are defined, and those that only occur, with the la
   assert.deepEqual(all(), []);
 });
 
+test('a pod that more Services select than agents take backs the first of them by name, and this is told', () => {
+  const services = Array.from({ length: 4_098 }, (_, index) => `s${String(index).padStart(4, '0')}`);
+  const text = services.map((name) => service('{selector: {app: x}, ports: [{port: 80}]}', name)).join('---\n');
+  const labelled = pod('a', '10.0.0.1').replace('uid: a', 'uid: a, labels: {app: x}');
+  const translation = new Translation().change({ 's.yaml': text, 'a.yaml': labelled });
+  const backed = Object.keys(translation.of('workload')[0]?.services ?? {});
+  assert.deepEqual([backed.length, backed.at(-1)], [4_096, 'default/s4095']);
+  assert.deepEqual(
+    translation.findings.map(({ code, object, reason }) => [code, object, /default\/\S+/.exec(reason)?.[0]]),
+    [['UNSUPPORTED', 'Pod default/a', 'default/s4096']],
+  );
+  assert.deepEqual(translation.change({ 'a.yaml': null }).findings, []);
+});
+
 testRefusals(
   'Service',
   `apiVersion: v1

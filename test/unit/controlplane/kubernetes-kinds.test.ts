@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MeshLinker } from '../../../controlplane/config/linker.ts';
+import { compareText } from '../../../controlplane/finding.ts';
 import { ObjectStore } from '../../../controlplane/config/object-store.ts';
 import { parseYaml } from '../../../controlplane/sources/yaml-document.ts';
 import { testRefusals } from './refusal-rows.ts';
@@ -161,7 +162,8 @@ test('namespaces: those that are defined, and those that only occur, with the la
     const documents = parsed?.documents ?? [];
     linker.update(store.apply([text === null ? { type: 'gone', file } : { type: 'parsed', file, documents }]));
   };
-  const all = (): unknown => [...linker.view.namespaces()].map(({ name, labels }) => [name, labels]).sort();
+  const all = (): unknown =>
+    [...linker.view.namespaces()].sort((a, b) => compareText(a.name, b.name)).map(({ name, labels }) => [name, labels]);
   const label = (name: string): unknown => ({ 'kubernetes.io/metadata.name': name });
   change('s.yaml', service('{ports: [{port: 80}]}').replace('name: s', 'name: s, namespace: b'));
   change('n.yaml', 'apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {team: x}}\n');

@@ -13,7 +13,7 @@ export interface HeaderEdits {
   readonly set: readonly NameValue[];
   readonly add: readonly NameValue[];
   readonly remove: readonly string[];
-  /** New Host, from a `set` of `host`; absent: unchanged. */
+  /** New Host, from a `set` of `host` or a rewrite; absent: unchanged. */
   readonly host?: string;
 }
 
@@ -50,6 +50,14 @@ export function compileHeaderEdits(
   const edits = { set: Array.from(set, ([name, value]) => ({ name, value })), add, remove: [...remove] };
   return host === undefined ? edits : { ...edits, host };
 }
+
+/** The same edits with that Host; null: as they are. */
+export function withHost(edits: HeaderEdits | null, host: string | null): HeaderEdits | null {
+  if (host === null || edits?.host === host) return edits;
+  return { ...(edits ?? NO_EDITS), host };
+}
+
+const NO_EDITS: HeaderEdits = { set: [], add: [], remove: [] };
 
 /** Headers that say where a message ends or which connection it belongs to: the codec owns them, no filter may. */
 const CODEC_OWNED: ReadonlySet<string> = new Set([

@@ -4,6 +4,8 @@
  * unreserved escapes and backslashes, then dot segments, then repeated slashes.
  */
 
+import { octetText } from './string-match.ts';
+
 /** Istio `MeshConfig.pathNormalization.normalization`. */
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
 
@@ -46,6 +48,20 @@ export function normalisePath(raw: string, mode: PathNormalization = 'BASE'): No
   if (path.includes('/.')) path = removeDotSegments(path);
   if (mode !== 'BASE' && path.includes('//')) path = path.replace(/\/{2,}/g, '/');
   return { ok: true, path };
+}
+
+/**
+ * Configured text as it may stand in a path: its UTF-8 octets, one character each (see RequestView), and what would end the path or
+ * the line escaped.
+ */
+export function pathOctets(text: string): string {
+  let out = '';
+  for (const octet of octetText(text)) {
+    const code = octet.charCodeAt(0);
+    const isBarred = code <= 32 || code === 127 || code === HASH || code === QUESTION;
+    out += isBarred ? `%${code.toString(16).toUpperCase().padStart(2, '0')}` : octet;
+  }
+  return out;
 }
 
 interface PathScan {

@@ -1,7 +1,11 @@
-/** The predicates of one HttpRouteMatch, compiled. Its path, where an index can answer for it, is not asked again. */
-import type { ClientMatch, HeaderMatch, HttpRouteMatch, PathMatch, StringMatch } from './route-model.ts';
+/**
+ * The predicates of one HttpRouteMatch, compiled. Its path, where an index can answer for it, is not asked again. Literal values are
+ * compared in their UTF-8 octets, as requests have them (see RequestView); expressions see one character per octet.
+ */
 import { queryParameter, queryParameterEquals } from './query.ts';
 import type { RequestView } from './request.ts';
+import type { ClientMatch, HeaderMatch, HttpRouteMatch, PathMatch, StringMatch } from './route-model.ts';
+import { octetText } from './string-match.ts';
 import { compileValueMatch, type ValueMatch } from './value-match.ts';
 
 /** The pod that asks; any Workload is one. */
@@ -19,6 +23,11 @@ interface NamedMatch {
   readonly invert: boolean;
 }
 
+interface CompiledClient {
+  readonly namespace: string | null;
+  readonly labels: readonly (readonly [name: string, value: string])[];
+}
+
 /** What has to hold beside the path; in the order in which it is asked, cheapest first. */
 export class RequestPredicates {
   readonly method: string | null;
@@ -27,22 +36,19 @@ export class RequestPredicates {
   readonly #methodMatch: ValueMatch | null;
   readonly #headers: readonly NamedMatch[];
   readonly #params: readonly NamedMatch[];
-  readonly #scheme: ValueMatch | null;
   readonly #authority: ValueMatch | null;
-  readonly #port: number | null;
-  readonly #client: ClientMatch | null;
+  readonly #client: CompiledClient | null;
 
   constructor(match: HttpRouteMatch) {
     this.method = match.method?.type === 'exact' ? match.method.value : null;
     this.#methodMatch = match.method === null || match.method.type === 'exact' ? null : compiled(match.method);
-    this.#headers = compileFields(match.headers, (name) => name.toLowerCase());
-    this.#params = compileFields(match.queryParams, (name) => name);
+    this.#headers = compileFields(match.headers, (name) => name.toLowerCase(), octetText);
+    // A parameter's value is compared decoded, so as it was written.
+    this.#params = compileFields(match.queryParams, same, same);
     this.headerCount = this.#headers.length;
     this.paramCount = this.#params.length;
-    this.#scheme = match.scheme === null ? null : compiled(match.scheme);
     this.#authority = match.authority === null ? null : compiled(match.authority);
-    this.#port = match.port;
-    this.#client = match.client;
+    this.#client = compileClient(match.client);
   }
 
   /** Names a method, in whatever way. */
@@ -50,11 +56,10 @@ export class RequestPredicates {
     return this.method !== null || this.#methodMatch !== null;
   }
 
-  /** Hot. @param port of the Service that was dialled */
-  hold(request: RequestView, client: RouteClient, port: number): boolean {
+  /** Hot. */
+  hold(request: RequestView, client: RouteClient): boolean {
     if (this.method !== null && this.method !== request.method) return false;
     if (this.#methodMatch !== null && !this.#methodMatch.test(request.method)) return false;
-    if (this.#port !== null && this.#port !== port) return false;
     if (this.#client !== null && !clientMatches(this.#client, client)) return false;
     const headers = this.#headers;
     for (let i = 0; i < headers.length; i++) {
@@ -66,19 +71,28 @@ export class RequestPredicates {
       const field = params[i] as NamedMatch;
       if (parameterMatches(request.query, field) === field.invert) return false;
     }
-    // What is captured is plain HTTP.
-    if (this.#scheme !== null && !this.#scheme.test('http')) return false;
     return this.#authority === null || this.#authority.test(request.host);
   }
 }
 
-/** Compares a path as a whole; null: an index answers for it. */
-export function compilePathTest({ type, value, ignoreCase }: PathMatch): ((path: string) => boolean) | null {
+/** False: no request can match, on that port of the dialled Service. What is captured is plain HTTP. */
+export function mayHold({ port, scheme }: HttpRouteMatch, dialled: number): boolean {
+  return (port === null || port === dialled) && (scheme === null || compiled(scheme).test('http'));
+}
+
+/** A literal path in octets, as requests have it. */
+export function octetPath(path: PathMatch | null): PathMatch | null {
+  if (path === null || path.type === 'regex') return path;
+  const value = octetText(path.value);
+  return value === path.value ? path : { ...path, value };
+}
+
+/** Compares a path as a whole, for what no index of literal paths answers for. */
+export function compilePathTest({ type, value }: PathMatch): (path: string) => boolean {
   if (type === 'regex') {
     const match = compileValueMatch('regex', value);
     return (path) => match.test(path);
   }
-  if (!ignoreCase) return null;
   const wanted = value.toLowerCase();
   if (type === 'exact') return (path) => path.toLowerCase() === wanted;
   if (type === 'stringPrefix') return (path) => path.toLowerCase().startsWith(wanted);
@@ -90,7 +104,11 @@ export function compilePathTest({ type, value, ignoreCase }: PathMatch): ((path:
 }
 
 /** "Only the first entry with an equivalent name MUST be considered" (HTTPRouteMatch.headers, .queryParams); Istio has one each. */
-function compileFields(matches: readonly HeaderMatch[], named: (name: string) => string): readonly NamedMatch[] {
+function compileFields(
+  matches: readonly HeaderMatch[],
+  named: (name: string) => string,
+  text: (value: string) => string,
+): readonly NamedMatch[] {
   return matches
     .filter(
       (match, i) =>
@@ -98,20 +116,31 @@ function compileFields(matches: readonly HeaderMatch[], named: (name: string) =>
     )
     .map(({ name, type, value, invert }) => ({
       name: named(name),
-      exact: type === 'exact' ? value : null,
-      match: compileValueMatch(type, value),
+      exact: type === 'exact' ? text(value) : null,
+      match: compileValueMatch(type, type === 'regex' ? value : text(value)),
       isPresence: type === 'present',
       invert,
     }));
+}
+
+function same(text: string): string {
+  return text;
 }
 
 function compiled({ type, value }: StringMatch): ValueMatch {
   return compileValueMatch(type, value);
 }
 
-function clientMatches(match: ClientMatch, client: RouteClient): boolean {
-  if (match.namespace !== null && match.namespace !== client.namespace) return false;
-  for (const name of Object.keys(match.labels)) if (client.labels[name] !== match.labels[name]) return false;
+function compileClient(match: ClientMatch | null): CompiledClient | null {
+  return match === null ? null : { namespace: match.namespace, labels: Object.entries(match.labels) };
+}
+
+function clientMatches({ namespace, labels }: CompiledClient, client: RouteClient): boolean {
+  if (namespace !== null && namespace !== client.namespace) return false;
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i] as CompiledClient['labels'][number];
+    if (client.labels[label[0]] !== label[1]) return false;
+  }
   return true;
 }
 

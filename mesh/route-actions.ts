@@ -1,6 +1,7 @@
 /**
  * What a rule does beside choosing a backend, compiled: faults, redirect, direct response, CORS, timeouts, mirrors. Everything here
- * is a decision; agent/proxy carries it out.
+ * is a decision; agent/proxy carries it out. What a redirect's Location is, and what CORS adds, are redirect.ts and cors.ts; a rewrite
+ * belongs to each backend, see path-rewrite.ts.
  */
 import type { Cluster } from './cluster.ts';
 import { type CompiledCors, compileCors } from './cors.ts';

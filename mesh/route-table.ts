@@ -9,7 +9,8 @@
  */
 
 import type { Cluster } from './cluster.ts';
-import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts';
+import { compileHeaderEdits, type HeaderEdits, withHost } from './header-edits.ts';
+import type { PathNormalization } from './path.ts';
 import { type CompiledRewrite, compileRewrite } from './path-rewrite.ts';
 import type { RequestView } from './request.ts';
 import type { RouteClient } from './request-match.ts';
@@ -34,7 +35,7 @@ export interface WeightedCluster {
   readonly cluster: Cluster | null;
   readonly weight: number;
   readonly backend: HttpRouteBackend;
-  /** Rule filters and this backend's filters merged; null: nothing to edit. */
+  /** Rule filters and this backend's filters merged, `host` also from a rewrite of it; null: nothing to edit. */
   readonly requestEdits: HeaderEdits | null;
   readonly responseEdits: HeaderEdits | null;
   /** Of path and host; null: none. */
@@ -54,7 +55,7 @@ export interface RouteMatch {
   readonly ruleIndex: number;
   /** `namespace/route/rule`, rule being its name or its index: for metrics, the access log and people. */
   readonly name: string;
-  /** The path that was matched, for rewrites; null: any. */
+  /** The path that was matched, for rewrites, its value in octets (see RequestView); null: any. */
   readonly matched: PathMatch | null;
   /** The rule's own filters, for answers made without a backend; use the picked backend's edits otherwise. */
   readonly requestEdits: HeaderEdits | null;
@@ -73,17 +74,29 @@ export class RouteTable {
   readonly routes: readonly HttpRoute[];
   readonly #port: number;
   readonly #clusterOf: ClusterLookup;
+  readonly #pathMode: PathNormalization;
   /** By route and index of the rule. */
   readonly #compiled = new Map<HttpRoute, RouteMatch[]>();
   /** By namespace that some route names; null: no route concerns it. */
   readonly #views = new Map<string, RuleIndex | null>();
   readonly #named: ReadonlySet<string>;
   #others: RuleIndex | null | undefined;
+  /** By the routes that they decide by: namespaces that see the same ones share a view. */
+  readonly #byRoutes = new Map<string, RuleIndex>();
 
-  /** Compiles routes that are valid (see validate.ts) and attached to one Service port. */
-  constructor(routes: readonly HttpRoute[], port: number, clusterOf: ClusterLookup) {
+  /**
+   * Compiles routes that are valid (see validate.ts) and attached to one Service port.
+   * @param pathMode the mesh's: what rewrites make of a path is normalised as what came was
+   */
+  constructor(
+    routes: readonly HttpRoute[],
+    port: number,
+    clusterOf: ClusterLookup,
+    pathMode: PathNormalization = 'BASE',
+  ) {
     this.routes = routes;
     this.#port = port;
+    this.#pathMode = pathMode;
     this.#clusterOf = (target) => clusterOf(target.port === 0 ? { ...target, port } : target);
     this.#named = new Set(routes.flatMap(({ clients }) => clients.filter((name) => name !== EVERYBODY)));
   }
@@ -120,18 +133,24 @@ export class RouteTable {
     const consumer = gateway.filter(({ clients }) => !clients.includes(EVERYBODY));
     const chosen = consumer.length > 0 ? consumer : gateway;
     if (chosen.length > 0) return this.#index(chosen, false);
-    return visible.length === 0 ? null : this.#index([...visible].sort(compareRoutes), true);
+    // Of several VirtualServices for one host the oldest alone decides, as in Istio.
+    const [oldest] = [...visible].sort(compareRoutes);
+    return oldest === undefined ? null : this.#index([oldest], true);
   }
 
   #index(routes: readonly HttpRoute[], inOrder: boolean): RuleIndex {
+    const key = routes.map((route) => this.routes.indexOf(route)).join();
+    const known = this.#byRoutes.get(key);
+    if (known !== undefined) return known;
     const index = new RuleIndex(inOrder, this.#port);
     for (const route of routes) {
       route.rules.forEach((rule, ruleIndex) => {
         const base = this.#compile(route, rule, ruleIndex);
-        index.add(rule.matches, ({ path }) => (path === null ? base : { ...base, matched: path }));
+        index.add(rule.matches, (path) => (path === null ? base : { ...base, matched: path }));
       });
     }
     index.seal();
+    this.#byRoutes.set(key, index);
     return index;
   }
 
@@ -164,15 +183,30 @@ export class RouteTable {
   #backend(rule: HttpRouteRule, backend: HttpRouteBackend): WeightedCluster {
     const filters = backend.filters.length === 0 ? rule.filters : [...rule.filters, ...backend.filters];
     const modifiers = modifiersOf(filters);
+    const host = hostOf(backend.filters) ?? hostOf(rule.filters);
+    const rewrite = compileRewrite(filters.filter(isRewrite), this.#pathMode);
     return {
       cluster: backend.valid ? this.#clusterOf(backend) : null,
       weight: backend.weight,
       backend,
-      requestEdits: compileHeaderEdits(modifiers, 'requestHeaderModifier'),
+      requestEdits: withHost(compileHeaderEdits(modifiers, 'requestHeaderModifier'), host),
       responseEdits: compileHeaderEdits(modifiers, 'responseHeaderModifier'),
-      rewrite: compileRewrite(filters.filter((filter): filter is UrlRewrite => filter.type === 'urlRewrite')),
+      rewrite: rewrite === null || rewrite.host === null ? rewrite : { ...rewrite, host },
     };
   }
+}
+
+/**
+ * The Host that filters of one place ask for, or null. Beside a header of that name a rewrite wins, as in Envoy, which rewrites the host
+ * after all headers (RouteEntryImplBase::finalizeRequestHeaders).
+ */
+function hostOf(filters: readonly HttpFilter[]): string | null {
+  const written = compileHeaderEdits(modifiersOf(filters), 'requestHeaderModifier')?.host ?? null;
+  return filters.filter(isRewrite).reduce<string | null>((host, { hostname }) => hostname ?? host, null) ?? written;
+}
+
+function isRewrite(filter: HttpFilter): filter is UrlRewrite {
+  return filter.type === 'urlRewrite';
 }
 
 function modifiersOf(filters: readonly HttpFilter[]): readonly HeaderModifier[] {

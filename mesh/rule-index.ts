@@ -1,15 +1,17 @@
 /**
  * The matches of many rules by path, so that the cost of finding one does not grow with those whose path is another:
  *
- *   exact    Map path → candidates         prefixes   radix tree of path beginnings → candidates
- *   others   regular expressions and paths compared without case, one after the other
+ *   literal    Map path → candidates, radix tree of path beginnings → candidates; one more pair for paths in lower case
+ *   others     regular expressions, one after the other
+ *   every path candidates that ask for no path
  *
  * Two orders of precedence: Gateway API, where the most specific match of all routes wins, and VirtualService, where the first
- * rule in order does. Matching allocates nothing but what predicates need.
+ * match of the first rule does: there each source of candidates is asked for its first one, and the earliest of these wins.
+ * Matching allocates nothing but what predicates need.
  */
 import { RadixTree } from './radix-tree.ts';
 import type { RequestView } from './request.ts';
-import { compilePathTest, RequestPredicates, type RouteClient } from './request-match.ts';
+import { compilePathTest, mayHold, octetPath, RequestPredicates, type RouteClient } from './request-match.ts';
 import type { HttpRouteMatch, PathMatch } from './route-model.ts';
 import { compareRoutes } from './route-order.ts';
 import type { RouteMatch } from './route-table.ts';
@@ -17,11 +19,9 @@ import type { RouteMatch } from './route-table.ts';
 /** One match of one rule. */
 interface Candidate {
   readonly predicates: RequestPredicates;
-  readonly path: PathMatch | null;
-  /** Of paths that the index does not answer for. */
+  /** Of paths that no literal index answers for. */
   readonly pathTest: ((path: string) => boolean) | null;
-  readonly matchIndex: number;
-  /** Place in the order of a VirtualService. */
+  /** Place of the match among all of the table: rules in their order, matches of a rule in theirs. */
   readonly order: number;
   readonly result: RouteMatch;
 }
@@ -33,7 +33,10 @@ interface PrefixEntry {
   readonly anywhere: Candidate[];
 }
 
+type Comparison = (left: Candidate, right: Candidate) => number;
+
 const SLASH = 47;
+const NOBODY: readonly Candidate[] = [];
 const ANY_REQUEST: HttpRouteMatch = {
   path: null,
   method: null,
@@ -47,11 +50,54 @@ const ANY_REQUEST: HttpRouteMatch = {
 /** Entries found for the path of the request being matched; shared, emptied by each use. */
 const found: PrefixEntry[] = [];
 
+/** Candidates by the literal text that a path is, or begins with. */
+class LiteralPaths {
+  readonly #exact = new Map<string, Candidate[]>();
+  readonly #prefixes = new RadixTree<PrefixEntry>('start');
+  readonly #lists: Candidate[][] = [];
+
+  add({ type, value }: PathMatch, candidate: Candidate): void {
+    if (type === 'exact') {
+      const existing = this.#exact.get(value);
+      if (existing === undefined) this.#exact.set(value, this.#list([candidate]));
+      else existing.push(candidate);
+      return;
+    }
+    const text = type === 'prefix' ? value.replace(/\/+$/, '') : value;
+    const entry = this.#prefixes.entry(text, () => ({
+      length: text.length,
+      bySegment: this.#list([]),
+      anywhere: this.#list([]),
+    }));
+    (type === 'prefix' ? entry.bySegment : entry.anywhere).push(candidate);
+  }
+
+  sort(compare: Comparison): void {
+    for (const list of this.#lists) list.sort(compare);
+  }
+
+  exact(path: string): readonly Candidate[] {
+    return this.#exact.get(path) ?? NOBODY;
+  }
+
+  /** Into `found`, the shortest first. */
+  collectPrefixes(path: string): void {
+    found.length = 0;
+    this.#prefixes.collect(path, found);
+  }
+
+  #list(list: Candidate[]): Candidate[] {
+    this.#lists.push(list);
+    return list;
+  }
+}
+
 export class RuleIndex {
   readonly #inOrder: boolean;
   readonly #port: number;
-  readonly #exact = new Map<string, Candidate[]>();
-  readonly #prefixes = new RadixTree<PrefixEntry>('start');
+  readonly #literal = new LiteralPaths();
+  /** By path in lower case; null: nobody ignores case. Only VirtualServices do. */
+  #lowerCase: LiteralPaths | null = null;
   readonly #everyPath: Candidate[] = [];
   /** Gateway API: before prefixes (HTTPRoute), and before the catch-all only (GRPCRoute: a method without its service). */
   readonly #others: Candidate[] = [];
@@ -64,121 +110,106 @@ export class RuleIndex {
     this.#port = port;
   }
 
-  /** Adds the matches of a rule, each with what it leads to. Rules of VirtualServices in their order. */
-  add(matches: readonly HttpRouteMatch[], resultOf: (match: HttpRouteMatch) => RouteMatch): void {
-    const order = this.#order++;
-    (matches.length === 0 ? [ANY_REQUEST] : matches).forEach((match, matchIndex) => {
-      const { path } = match;
-      this.#place({
-        predicates: new RequestPredicates(match),
-        path,
-        pathTest: path === null ? null : compilePathTest(path),
-        matchIndex,
-        order,
-        result: resultOf(match),
-      });
-    });
+  /**
+   * Adds the matches of a rule, each with what it leads to; rules of VirtualServices in their order. Matches that can hold for no
+   * request on this port are left out.
+   */
+  add(matches: readonly HttpRouteMatch[], resultOf: (path: PathMatch | null) => RouteMatch): void {
+    for (const match of matches.length === 0 ? [ANY_REQUEST] : matches) {
+      const order = this.#order++;
+      if (!mayHold(match, this.#port)) continue;
+      const path = octetPath(match.path);
+      this.#place(path, { predicates: new RequestPredicates(match), order, result: resultOf(path) });
+    }
   }
 
   /** All rules are in. */
   seal(): void {
     const compare = this.#inOrder ? byOrder : byPrecedence;
-    for (const candidates of this.#exact.values()) candidates.sort(compare);
-    for (const list of this.#lists) list.sort(compare);
+    this.#literal.sort(compare);
+    this.#lowerCase?.sort(compare);
     for (const list of [this.#everyPath, this.#others, this.#lastOthers]) list.sort(compare);
   }
-
-  readonly #lists: Candidate[][] = [];
 
   /** Hot. null: nothing matches. */
   find(request: RequestView, client: RouteClient): RouteMatch | null {
     return (this.#inOrder ? this.#first(request, client) : this.#mostSpecific(request, client))?.result ?? null;
   }
 
-  #place(candidate: Candidate): void {
-    const { path, pathTest } = candidate;
-    if (pathTest !== null) {
-      const late = !this.#inOrder && candidate.result.route.source === 'GRPCRoute';
-      (late ? this.#lastOthers : this.#others).push(candidate);
-    } else if (path === null || isRoot(path)) this.#everyPath.push(candidate);
-    else if (path.type === 'exact') {
-      const existing = this.#exact.get(path.value);
-      if (existing === undefined) this.#exact.set(path.value, [candidate]);
-      else existing.push(candidate);
+  #place(path: PathMatch | null, candidate: Omit<Candidate, 'pathTest'>): void {
+    if (path === null || isRoot(path)) this.#everyPath.push({ ...candidate, pathTest: null });
+    else if (path.type !== 'regex' && !path.ignoreCase) this.#literal.add(path, { ...candidate, pathTest: null });
+    else if (path.type !== 'regex' && this.#inOrder) {
+      this.#lowerCase ??= new LiteralPaths();
+      this.#lowerCase.add({ ...path, value: path.value.toLowerCase() }, { ...candidate, pathTest: null });
     } else {
-      const text = path.type === 'prefix' ? path.value.replace(/\/+$/, '') : path.value;
-      const entry = this.#prefixes.entry(text, () => this.#prefixEntry(text.length));
-      (path.type === 'prefix' ? entry.bySegment : entry.anywhere).push(candidate);
+      const late = !this.#inOrder && candidate.result.route.source === 'GRPCRoute';
+      (late ? this.#lastOthers : this.#others).push({ ...candidate, pathTest: compilePathTest(path) });
     }
-  }
-
-  #prefixEntry(length: number): PrefixEntry {
-    const entry = { length, bySegment: [], anywhere: [] };
-    this.#lists.push(entry.bySegment, entry.anywhere);
-    return entry;
   }
 
   #mostSpecific(request: RequestView, client: RouteClient): Candidate | null {
     const { path } = request;
-    const exact = this.#exact.get(path);
     const best =
-      (exact === undefined ? null : this.#firstOf(exact, request, client)) ??
-      this.#firstOf(this.#others, request, client);
+      earlier(null, this.#literal.exact(path), request, client) ?? earlier(null, this.#others, request, client);
     if (best !== null) return best;
-    this.#collect(path);
+    this.#literal.collectPrefixes(path);
     for (let i = found.length - 1; i >= 0; i--) {
-      const entry = found[i] as PrefixEntry;
-      const matched =
-        (endsSegment(path, entry.length) ? this.#firstOf(entry.bySegment, request, client) : null) ??
-        this.#firstOf(entry.anywhere, request, client);
+      const { length, bySegment, anywhere } = found[i] as PrefixEntry;
+      const whole = endsSegment(path, length) ? earlier(null, bySegment, request, client) : null;
+      const matched = whole ?? earlier(null, anywhere, request, client);
       if (matched !== null) return matched;
     }
-    return this.#firstOf(this.#lastOthers, request, client) ?? this.#firstOf(this.#everyPath, request, client);
+    return earlier(null, this.#lastOthers, request, client) ?? earlier(null, this.#everyPath, request, client);
   }
 
   /** The first in order of all lists that may hold it; a list is left as soon as it can only have later ones. */
   #first(request: RequestView, client: RouteClient): Candidate | null {
-    const { path } = request;
-    const exact = this.#exact.get(path);
-    let best = exact === undefined ? null : this.#firstOf(exact, request, client);
-    best = this.#earlier(best, this.#everyPath, request, client);
-    this.#collect(path);
-    for (let i = 0; i < found.length; i++) {
-      const entry = found[i] as PrefixEntry;
-      best = this.#earlier(best, entry.anywhere, request, client);
-      if (endsSegment(path, entry.length)) best = this.#earlier(best, entry.bySegment, request, client);
+    let best = earlier(null, this.#everyPath, request, client);
+    best = firstLiteral(best, this.#literal, request.path, request, client);
+    if (this.#lowerCase !== null) {
+      best = firstLiteral(best, this.#lowerCase, request.path.toLowerCase(), request, client);
     }
-    return this.#earlier(best, this.#others, request, client);
-  }
-
-  #collect(path: string): void {
-    found.length = 0;
-    this.#prefixes.collect(path, found);
-  }
-
-  #firstOf(candidates: readonly Candidate[], request: RequestView, client: RouteClient): Candidate | null {
-    return this.#earlier(null, candidates, request, client);
-  }
-
-  #earlier(
-    best: Candidate | null,
-    candidates: readonly Candidate[],
-    request: RequestView,
-    client: RouteClient,
-  ): Candidate | null {
-    for (let i = 0; i < candidates.length; i++) {
-      const candidate = candidates[i] as Candidate;
-      if (best !== null && candidate.order >= best.order) return best;
-      if (candidate.pathTest !== null && !candidate.pathTest(request.path)) continue;
-      if (candidate.predicates.hold(request, client, this.#port)) return candidate;
-    }
-    return best;
+    return earlier(best, this.#others, request, client);
   }
 }
 
-/** Every path begins so; `*` (OPTIONS *) counts as one. */
-function isRoot(path: PathMatch): boolean {
-  return path.type === 'prefix' ? /^\/*$/.test(path.value) : path.type === 'stringPrefix' && path.value === '/';
+function firstLiteral(
+  best: Candidate | null,
+  literal: LiteralPaths,
+  path: string,
+  request: RequestView,
+  client: RouteClient,
+): Candidate | null {
+  let first = earlier(best, literal.exact(path), request, client);
+  literal.collectPrefixes(path);
+  for (let i = 0; i < found.length; i++) {
+    const { length, bySegment, anywhere } = found[i] as PrefixEntry;
+    first = earlier(first, anywhere, request, client);
+    if (endsSegment(path, length)) first = earlier(first, bySegment, request, client);
+  }
+  return first;
+}
+
+/** The first of sorted candidates that holds, unless `best` is before it. */
+function earlier(
+  best: Candidate | null,
+  candidates: readonly Candidate[],
+  request: RequestView,
+  client: RouteClient,
+): Candidate | null {
+  for (let i = 0; i < candidates.length; i++) {
+    const candidate = candidates[i] as Candidate;
+    if (best !== null && candidate.order >= best.order) return best;
+    if (candidate.pathTest !== null && !candidate.pathTest(request.path)) continue;
+    if (candidate.predicates.hold(request, client)) return candidate;
+  }
+  return best;
+}
+
+/** Every path begins so; `*` (OPTIONS *) counts as one. Slashes at the end of whole segments say nothing. */
+function isRoot({ type, value }: PathMatch): boolean {
+  return type === 'prefix' ? /^\/+$/.test(value) : type === 'stringPrefix' && value === '/';
 }
 
 /** Whole segments: /foo matches /foo and /foo/bar, never /foobar. */
@@ -187,7 +218,7 @@ function endsSegment(path: string, length: number): boolean {
 }
 
 function byOrder(left: Candidate, right: Candidate): number {
-  return left.order - right.order || left.matchIndex - right.matchIndex;
+  return left.order - right.order;
 }
 
 /** Order among candidates of the same path; every step of HTTPRouteMatch's precedence after the path. */
@@ -199,8 +230,7 @@ function byPrecedence(left: Candidate, right: Candidate): number {
     b.paramCount - a.paramCount ||
     bySource(left, right) ||
     compareRoutes(left.result.route, right.result.route) ||
-    left.result.ruleIndex - right.result.ruleIndex ||
-    left.matchIndex - right.matchIndex
+    left.order - right.order
   );
 }
 

@@ -1,6 +1,7 @@
 /** Validators of routes (route-model.ts): what passes compiles without errors, and edits no header that frames a message. */
 import { headerNameRefusal, isHeaderValue } from './header-edits.ts';
 import { normalisePath } from './path.ts';
+import { regexRewriteRefusal } from './regex-rewrite.ts';
 import {
   block,
   clientMatch,
@@ -127,7 +128,11 @@ const pathModifier = variant({
   full: closed({ type: text, value: pathText }),
   prefix: closed({ type: text, value: replacement }),
   stringPrefix: closed({ type: text, value: replacement }),
-  regex: closed({ type: text, pattern: regex, value: anyText }),
+  regex: closed({ type: text, pattern: regex, value: anyText }, (value, at) => {
+    const modifier = value as { readonly pattern: string; readonly value: string };
+    const refusal = regexRewriteRefusal(modifier.pattern, modifier.value);
+    return refusal === null ? null : fault(`${at}.value`, modifier.value, refusal);
+  }),
 });
 
 /** A Host header's value: a name or an address, and perhaps a port. */

@@ -33,7 +33,8 @@ export function regexRefusal(pattern: string): string | null {
   return typeof compiled === 'string' ? compiled : null;
 }
 
-function compileRe2(pattern: string): RE2JS | string {
+/** The expression within its bounds, or why it cannot be used. */
+export function compileRe2(pattern: string): RE2JS | string {
   if (pattern.length > PATTERN_LENGTH_MAX) return `is longer than ${PATTERN_LENGTH_MAX} characters`;
   try {
     const compiled = RE2JS.compile(pattern);

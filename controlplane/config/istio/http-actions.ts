@@ -1,5 +1,6 @@
 /** What an `http` entry of a VirtualService may answer or change by itself: redirect, rewrite, directResponse, corsPolicy. */
 import { normalisePath } from '../../../mesh/path.ts';
+import { regexRewriteRefusal } from '../../../mesh/regex-rewrite.ts';
 import { regexRefusal } from '../../../mesh/value-match.ts';
 import type {
   Cors,
@@ -124,14 +125,10 @@ function readRegexRewrite(rewrite: ObjectReader): PathModifier | null {
     problems.error('INVALID_VALUE', reader.at('match'), `${quote(pattern)} ${refusal}`, remedy);
   }
   if (value === '') problems.error('INVALID_VALUE', reader.at('rewrite'), 'is empty', 'write what replaces the match');
-  if (/\\(?![0-9\\])/.test(value)) {
+  const cannot = refusal === null ? regexRewriteRefusal(pattern, value) : null;
+  if (cannot !== null) {
     const remedy = 'write \\0 to \\9 for groups and \\\\ for a backslash';
-    problems.error(
-      'INVALID_VALUE',
-      reader.at('rewrite'),
-      `${quote(value)} has a backslash that names no group`,
-      remedy,
-    );
+    problems.error('INVALID_VALUE', reader.at('rewrite'), `${quote(value)} ${cannot}`, remedy);
   }
   return { type: 'regex', pattern, value };
 }

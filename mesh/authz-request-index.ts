@@ -45,8 +45,8 @@ const DIMENSIONS: readonly Dimension[] = [
 
 interface Dimension {
   /** Empty: the match does not depend on it. */
-  patterns(match: RequestMatch): readonly string[];
-  read(view: RequestView): string;
+  readonly patterns: (match: RequestMatch) => readonly string[];
+  readonly read: (view: RequestView) => string;
 }
 
 /** Results of lookups; every user takes off what it has put on. */
@@ -84,7 +84,7 @@ class Bucket {
     this.#collect((DIMENSIONS[this.#level] as Dimension).read(view));
     const end = found.length;
     for (let i = base; i < end; i++) best = (found[i] as Bucket).find(view, best);
-    found.length = base;
+    while (found.length > base) found.pop(); // setting the length would take longer than all of the above
     return rest.find(view, best);
   }
 

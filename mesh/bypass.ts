@@ -2,7 +2,8 @@
  * What need not pass the agent at all: destinations with neither policy, nor route, nor telemetry. Pure.
  *
  *   outbound   a Service's address and port, when no route is attached and no endpoint has policy there;
- *              the pods of headless Services, one by one
+ *              the pods of headless Services, one by one; not for pods whose own egress is limited (mayBypass);
+ *              never hosts of ServiceEntries
  *   inbound    a pod's own address and the ports that Services send to, when it has no policy there
  *
  * Off unless the mesh says `bypass: true`. What is left out by a bound is captured, as everything else is. Whoever adds a kind of
@@ -38,7 +39,6 @@ export function bypassRefusal(settings: MeshSettings, accessLog: 'off' | 'errors
 export function bypassDestinations(mesh: MeshState, entriesMax: number): BypassList {
   const entries: BypassEntry[] = [];
   let omitted = 0;
-  if (clientsDiffer(mesh)) return { entries, omitted };
   const headless = new Set<string>();
   for (const service of mesh.list('service')) {
     if (service.addresses.length === 0) headless.add(`${service.namespace}/${service.name}`);
@@ -58,6 +58,17 @@ export function bypassDestinations(mesh: MeshState, entriesMax: number): BypassL
     }
   }
   return { entries, omitted };
+}
+
+/**
+ * May that pod reach them directly? Not if its own egress is limited, by NetworkPolicy or by a Sidecar that hides Services from it or
+ * says what becomes of the rest. @param workload null: not described yet, so whatever limits it is not known either
+ */
+export function mayBypass(mesh: MeshState, workload: Workload | null): boolean {
+  if (workload === null) return false;
+  const scope = mesh.sidecarScope(workload);
+  const isLimited = scope !== null && (scope.egress !== null || scope.outboundTrafficPolicy !== null);
+  return !isLimited && mesh.networkPolicy(workload).egressIsEmpty;
 }
 
 /** Where a pod of this node may be reached without the agent. `addresses`: the runtime's, which are the ones that count. */
@@ -82,14 +93,14 @@ function isPodOpen(mesh: MeshState, workload: Workload, { ip, port }: BypassEntr
   return destination.kind === 'workload' && destination.workload === workload && isOpen(mesh, workload, port);
 }
 
-/** What a pod may reach depends on which pod it is: then all that leaves pods is looked at. */
-function clientsDiffer(mesh: MeshState): boolean {
-  return mesh.list('sidecarScope').length > 0 || mesh.list('networkPolicy').some(({ egress }) => egress !== null);
-}
-
 /** No policy can refuse anything on that port of the workload. */
 function isOpen(mesh: MeshState, workload: Workload, port: number): boolean {
-  return mesh.authorization(workload, port).isEmpty && mesh.networkPolicy(workload).ingressIsEmpty;
+  return (
+    mesh.authorization(workload, port).isEmpty &&
+    mesh.networkPolicy(workload).ingressIsEmpty &&
+    mesh.peerAuthentication(workload).forPort(port).mode !== 'STRICT' &&
+    mesh.requestAuthentication(workload).isEmpty
+  );
 }
 
 /** A pod's addresses with the ports that the chosen Services send to. */

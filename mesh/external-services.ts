@@ -81,7 +81,8 @@ function workloadOf(entry: ServiceEntry, endpoint: ServiceEntryEndpoint, ip: str
     node: '',
     addresses: [ip],
     ready: true,
-    hostNetwork: false,
+    // Its address is no pod's: pod selectors do not match it, and a pod that has the address is preferred.
+    hostNetwork: true,
     labels: endpoint.labels,
     annotations: {},
     workloadName: entry.name,

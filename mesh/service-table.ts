@@ -4,18 +4,28 @@
  * family is reached by the one it has).
  */
 
-import { CidrTrie } from './cidr-trie.ts';
 import { type Cluster, type Endpoint, LiveCluster } from './cluster.ts';
 import type { CompiledPort, Destination, ServiceDestination, UnknownDestination } from './destination.ts';
-import { type Family, familyOf, parseCidr, parseIp } from './ip.ts';
+import { type Family, familyOf } from './ip.ts';
 import { keyOf, type NamespacedName, type PortProtocol, type Service, type ServicePort } from './model.ts';
+import type { PathNormalization } from './path.ts';
 import { type HttpRoute, type Subset, type TcpRoute, type TlsRoute, targetName } from './route-model.ts';
 import { type AnyRoute, parentPorts, parentsOf, type RouteIndex } from './route-index.ts';
 import { type ClusterLookup, RouteTable } from './route-table.ts';
+import { type Addressed, ServiceLookup } from './service-lookup.ts';
 import { StreamRoutes } from './stream-routes.ts';
 
-/** Ready endpoints behind a Service port for clients of an address family. */
-export type EndpointLookup = (service: Service, port: number, family: Family) => readonly Endpoint[];
+/** What the table asks others. */
+export interface ServiceTableParts {
+  readonly routes: RouteIndexes;
+  /** Ready endpoints behind a Service port for clients of an address family. */
+  readonly endpointsOf: (service: Service, port: number, family: Family) => readonly Endpoint[];
+  /** Those of them that clients of this node use. */
+  readonly near: (service: Service, endpoints: readonly Endpoint[]) => readonly Endpoint[];
+}
+
+/** Does the client that asks see the Service? */
+export type Sees = (service: Service) => boolean;
 
 /** The routes of the mesh, by kind. */
 export interface RouteIndexes {
@@ -69,15 +79,9 @@ interface PortEntry {
   readonly families: Map<Family, CompiledFamily>;
 }
 
-interface Listed {
-  readonly service: Service;
-  readonly key: NamespacedName;
+interface Listed extends Addressed {
   /** See Cluster.passthrough. */
   readonly passthrough: boolean;
-  /** Address blocks beside `service.addresses` (ServiceEntry). */
-  readonly blocks: readonly string[];
-  /** Order in which the Service first came; an update keeps it. */
-  readonly arrival: number;
   readonly ports: ReadonlyMap<number, PortEntry>;
   /** Answer for a port the Service does not have. */
   readonly unknownPort: UnknownDestination;
@@ -85,86 +89,85 @@ interface Listed {
 
 export class ServiceTable {
   readonly #byName = new Map<NamespacedName, Listed>();
-  /** By arrival. More than one only while an address passes from a Service to another; the last to come has it. */
-  readonly #byAddress = new Map<string, Listed[]>();
-  /** By host of a ServiceEntry, in the order in which they came; a wildcard by what follows its `*`. */
-  readonly #byHost = new Map<string, Listed[]>();
-  /** Blocks of ServiceEntries; null: to be built. */
-  #blocks: CidrTrie<Listed> | null = null;
-  #hasBlocks = false;
-  readonly #routes: RouteIndexes;
-  readonly #endpointsOf: EndpointLookup;
+  readonly #lookup = new ServiceLookup<Listed>();
+  readonly #parts: ServiceTableParts;
+  #pathMode: PathNormalization = 'BASE';
   #arrivals = 0;
 
-  constructor(routes: RouteIndexes, endpointsOf: EndpointLookup) {
-    this.#routes = routes;
-    this.#endpointsOf = endpointsOf;
+  constructor(parts: ServiceTableParts) {
+    this.#parts = parts;
   }
 
   byName(key: NamespacedName): Service | null {
     return this.#byName.get(key)?.service ?? null;
   }
 
+  /** Services of the cluster, in the order in which they first came. */
   list(): readonly Service[] {
-    return Array.from(this.#byName.values(), (entry) => entry.service);
+    const services: Service[] = [];
+    for (const { isExternal, service } of this.#byName.values()) if (!isExternal) services.push(service);
+    return services;
   }
 
-  /** null: not a ClusterIP. */
-  resolve(ip: string, port: number): Destination | null {
-    const entries = this.#byAddress.get(ip);
-    if (entries === undefined) return this.#hasBlocks ? this.#resolveInBlocks(ip, port) : null;
-    const entry = entries[entries.length - 1] as Listed;
-    const portEntry = entry.ports.get(port);
-    return portEntry === undefined ? entry.unknownPort : this.#destination(entry, portEntry, familyOf(ip));
+  /** null: no Service that the client sees has the address. @param sees null: everybody sees everything */
+  resolve(ip: string, port: number, sees: Sees | null): Destination | null {
+    let other: UnknownDestination | null = null;
+    for (const entry of this.#lookup.at(ip)) {
+      if (sees !== null && !sees(entry.service)) continue;
+      const portEntry = entry.ports.get(port);
+      if (portEntry !== undefined) return this.#destination(entry, portEntry, familyOf(ip));
+      if (!entry.isExternal) return entry.unknownPort;
+      // ServiceEntries may share an address, each with ports of its own.
+      other ??= entry.unknownPort;
+    }
+    return other;
   }
 
-  /** The port of a ServiceEntry by host: the exact name, else the longest wildcard, of those that `sees` lets the client see. */
+  /** The ServiceEntry with the narrowest block that the address is in and that has the port; null: there is none. */
+  resolveInBlocks(ip: string, port: number, sees: Sees | null): ServiceDestination | null {
+    return this.#firstWithPort(this.#lookup.within(ip), port, familyOf(ip), sees);
+  }
+
+  /** Some ServiceEntry has a host on that port that a client can name to us: in HTTP, or in a ClientHello. */
+  hasHostsAt(port: number): boolean {
+    return this.#lookup.hasHostsAt(port);
+  }
+
+  /**
+   * The port of a ServiceEntry by host: the exact name, else the longest wildcard. Where several have the host, the one of the client's
+   * namespace, else the first by name.
+   */
   resolveHost(
     host: string,
     port: number,
     family: Family,
-    sees: (service: Service) => boolean,
+    namespace: string | null,
+    sees: Sees,
   ): ServiceDestination | null {
-    const found = this.#listedByHost(host, port, family, sees);
-    if (found !== null) return found;
-    for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
-      const below = this.#listedByHost(`*${host.slice(dot)}`, port, family, sees);
-      if (below !== null) return below;
+    let found = this.#byHost(host, port, family, namespace, sees);
+    for (let dot = host.indexOf('.'); dot >= 0 && found === null; dot = host.indexOf('.', dot + 1)) {
+      found = this.#byHost(`*${host.slice(dot)}`, port, family, namespace, sees);
     }
-    return null;
+    return found;
   }
 
-  #listedByHost(
-    host: string,
+  #byHost(host: string, port: number, family: Family, namespace: string | null, sees: Sees): ServiceDestination | null {
+    const entries = this.#lookup.named(host);
+    const own: Sees = (service) => service.namespace === namespace && sees(service);
+    return this.#firstWithPort(entries, port, family, own) ?? this.#firstWithPort(entries, port, family, sees);
+  }
+
+  #firstWithPort(
+    entries: readonly Listed[],
     port: number,
     family: Family,
-    sees: (service: Service) => boolean,
+    sees: Sees | null,
   ): ServiceDestination | null {
-    for (const entry of this.#byHost.get(host) ?? []) {
+    for (const entry of entries) {
       const portEntry = entry.ports.get(port);
-      if (portEntry !== undefined && sees(entry.service)) return this.#destination(entry, portEntry, family);
-    }
-    return null;
-  }
-
-  #resolveInBlocks(ip: string, port: number): Destination | null {
-    const address = parseIp(ip);
-    if (address === null) return null;
-    if (this.#blocks === null) {
-      this.#blocks = new CidrTrie();
-      for (const entry of this.#byName.values()) {
-        for (const text of entry.blocks) {
-          const block = parseCidr(text);
-          if (block !== null) this.#blocks.entry(block, () => entry);
-        }
+      if (portEntry !== undefined && (sees === null || sees(entry.service))) {
+        return this.#destination(entry, portEntry, family);
       }
-    }
-    const found: Listed[] = [];
-    this.#blocks.collect(address, found);
-    // The narrowest block that has the port.
-    for (const entry of found.reverse()) {
-      const portEntry = entry.ports.get(port);
-      if (portEntry !== undefined) return this.#destination(entry, portEntry, familyOf(ip));
     }
     return null;
   }
@@ -189,21 +192,18 @@ export class ServiceTable {
     const { key } = keyOf(service);
     const previous = this.#byName.get(key);
     if (previous !== undefined) this.#unlink(previous);
-    const ports = new Map(service.ports.map((port) => [port.port, { port, families: new Map() }]));
-    const arrival = previous?.arrival ?? this.#arrivals++;
-    const unknownPort: UnknownDestination = { kind: 'unknown', service };
-    const { passthrough, blocks } = external ?? { passthrough: false, blocks: [] };
-    const entry: Listed = { service, key, passthrough, blocks, arrival, ports, unknownPort };
+    const entry: Listed = {
+      service,
+      key,
+      isExternal: external !== null,
+      passthrough: external?.passthrough ?? false,
+      blocks: external?.blocks ?? [],
+      arrival: previous?.arrival ?? this.#arrivals++,
+      ports: new Map(service.ports.map((port) => [port.port, { port, families: new Map() }])),
+      unknownPort: { kind: 'unknown', service },
+    };
     this.#byName.set(key, entry);
-    if (external !== null) this.#byHost.set(service.name, [...(this.#byHost.get(service.name) ?? []), entry]);
-    if (blocks.length > 0) this.#blocksChanged();
-    for (const address of new Set(service.addresses)) {
-      const entries = [...(this.#byAddress.get(address) ?? []), entry];
-      this.#byAddress.set(
-        address,
-        entries.sort((left, right) => left.arrival - right.arrival),
-      );
-    }
+    this.#lookup.add(entry);
   }
 
   /** False: there was none. */
@@ -217,11 +217,23 @@ export class ServiceTable {
 
   /** A pod behind the Service came, went, or changed. */
   membersChanged(key: NamespacedName): void {
-    for (const port of this.#byName.get(key)?.ports.values() ?? []) {
-      for (const { cluster, subsets } of port.families.values()) {
-        cluster.invalidate();
-        for (const subset of subsets.values()) subset.invalidate();
-      }
+    const entry = this.#byName.get(key);
+    if (entry !== undefined) for (const cluster of clustersOf(entry)) cluster.invalidate();
+  }
+
+  /** This node is elsewhere than it was thought to be: other endpoints are near. */
+  placeChanged(): void {
+    for (const entry of this.#byName.values()) {
+      if (entry.service.trafficDistribution !== null) for (const cluster of clustersOf(entry)) cluster.invalidate();
+    }
+  }
+
+  /** How what rewrites make of a path is normalised. All ports compile anew if that has changed. */
+  setPathMode(mode: PathNormalization): void {
+    if (mode === this.#pathMode) return;
+    this.#pathMode = mode;
+    for (const { ports } of this.#byName.values()) {
+      for (const { families } of ports.values()) for (const family of families.values()) family.destination = null;
     }
   }
 
@@ -252,22 +264,21 @@ export class ServiceTable {
   #compiled(entry: Listed, portEntry: PortEntry, family: Family): CompiledFamily {
     const existing = portEntry.families.get(family);
     if (existing !== undefined) return existing;
-    const { port } = portEntry;
-    const collect = (): readonly Endpoint[] => this.#endpointsOf(entry.service, port.port, family);
-    const cluster = new LiveCluster(entry.service, port, collect, entry.passthrough);
+    const cluster = this.#cluster(entry, portEntry.port, family, null);
     const compiled: CompiledFamily = { cluster, subsets: new Map(), destination: null };
     portEntry.families.set(family, compiled);
     return compiled;
   }
 
   #routeTable(key: NamespacedName, port: number, family: Family): RouteTable | null {
-    const routes = this.#routes.http.attachedTo(key, port);
-    return routes.length === 0 ? null : new RouteTable(routes, port, this.#clusterLookup(family));
+    const routes = this.#parts.routes.http.attachedTo(key, port);
+    const clusterOf = this.#clusterLookup(family);
+    return routes.length === 0 ? null : new RouteTable(routes, port, clusterOf, this.#pathMode);
   }
 
   #streamRoutes(key: NamespacedName, port: number, family: Family): StreamRoutes | null {
-    const tls = this.#routes.tls.attachedTo(key, port);
-    const tcp = this.#routes.tcp.attachedTo(key, port);
+    const tls = this.#parts.routes.tls.attachedTo(key, port);
+    const tcp = this.#parts.routes.tcp.attachedTo(key, port);
     return tls.length + tcp.length === 0 ? null : new StreamRoutes(tls, tcp, port, this.#clusterLookup(family));
   }
 
@@ -277,44 +288,49 @@ export class ServiceTable {
       const portEntry = entry?.ports.get(target.port);
       if (entry === undefined || portEntry === undefined) return null;
       const compiled = this.#compiled(entry, portEntry, family);
-      return target.subset === null ? compiled.cluster : this.#subset(entry, portEntry, compiled, target.subset);
+      return target.subset === null ? compiled.cluster : this.#subset(entry, portEntry, family, target.subset);
     };
   }
 
-  /** Pods of the Service with those labels, kept up to date with it. */
-  #subset(entry: Listed, { port }: PortEntry, { cluster, subsets }: CompiledFamily, { labels }: Subset): Cluster {
+  #subset(entry: Listed, portEntry: PortEntry, family: Family, { labels }: Subset): Cluster {
     const wanted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
     const key = JSON.stringify(wanted);
+    const { subsets } = this.#compiled(entry, portEntry, family);
     let subset = subsets.get(key);
     if (subset === undefined) {
-      const collect = (): readonly Endpoint[] =>
-        cluster.endpoints.filter(({ workload }) => wanted.every(([name, value]) => workload.labels[name] === value));
-      subset = new LiveCluster(entry.service, port, collect, entry.passthrough);
+      subset = this.#cluster(entry, portEntry.port, family, ({ workload }) =>
+        wanted.every(([name, value]) => workload.labels[name] === value),
+      );
       subsets.set(key, subset);
     }
     return subset;
   }
 
-  #blocksChanged(): void {
-    this.#blocks = null;
-    this.#hasBlocks = [...this.#byName.values()].some(({ blocks }) => blocks.length > 0);
+  /** @param isMember null: every pod of the Service is. Near is who is near among the members. */
+  #cluster(
+    entry: Listed,
+    port: ServicePort,
+    family: Family,
+    isMember: ((endpoint: Endpoint) => boolean) | null,
+  ): LiveCluster {
+    const { service, passthrough } = entry;
+    const { endpointsOf, near } = this.#parts;
+    const collect = (): readonly Endpoint[] => {
+      const all = endpointsOf(service, port.port, family);
+      return near(service, isMember === null ? all : all.filter(isMember));
+    };
+    return new LiveCluster(service, port, collect, passthrough);
   }
 
   #unlink(entry: Listed): void {
-    for (const port of entry.ports.values()) {
-      for (const { cluster, subsets } of port.families.values()) {
-        cluster.close();
-        for (const subset of subsets.values()) subset.close();
-      }
-    }
-    const sameHost = this.#byHost.get(entry.service.name)?.filter((other) => other !== entry) ?? [];
-    if (sameHost.length === 0) this.#byHost.delete(entry.service.name);
-    else this.#byHost.set(entry.service.name, sameHost);
-    if (entry.blocks.length > 0) this.#blocksChanged();
-    for (const address of new Set(entry.service.addresses)) {
-      const entries = this.#byAddress.get(address)?.filter((other) => other !== entry) ?? [];
-      if (entries.length === 0) this.#byAddress.delete(address);
-      else this.#byAddress.set(address, entries);
-    }
+    for (const cluster of clustersOf(entry)) cluster.close();
+    this.#lookup.remove(entry);
   }
+}
+
+/** Of all ports and families, subsets included. */
+function clustersOf(entry: Listed): readonly LiveCluster[] {
+  return [...entry.ports.values()].flatMap(({ families }) =>
+    [...families.values()].flatMap(({ cluster, subsets }) => [cluster, ...subsets.values()]),
+  );
 }

@@ -16,8 +16,9 @@
 import type { Authorization } from './authz.ts';
 import { type Endpoint, SlotTable } from './cluster.ts';
 import type { CompiledPort, Destination, ServiceDestination } from './destination.ts';
-import { isExternalWorkload, servicesOfEntry, servicesOfSelected, workloadsOfEntry } from './external-services.ts';
-import { familyOf } from './ip.ts';
+import { type ApplyResult, checkDelta } from './delta-check.ts';
+import { isExternalWorkload } from './external-services.ts';
+import { Membership } from './membership.ts';
 import {
   keyOf,
   type MeshDelta,
@@ -27,34 +28,31 @@ import {
   type NamespacedName,
   type ResourceKey,
   type Service,
-  type TargetPort,
   type Workload,
 } from './model.ts';
 import { NetworkPolicyIndex, type WorkloadNetworkPolicy } from './network-policy.ts';
 import { PeerAuthenticationIndex, type WorkloadPeerAuthentication } from './peer-authentication.ts';
+import { OwnPlace } from './own-place.ts';
 import { PolicyIndex } from './policy-index.ts';
 import type { AuthorizationPolicy, NetworkPolicy, PeerAuthentication, RequestAuthentication } from './policy-model.ts';
 import { RequestAuthenticationIndex, type WorkloadRequestAuthentication } from './request-authentication.ts';
+import { PolicyStore, ResourceStore } from './resource-store.ts';
 import { type AnyRoute, RouteIndex } from './route-index.ts';
 import type { HttpRoute, TcpRoute, TlsRoute } from './route-model.ts';
-import type { ScopedPolicyIndex } from './scope-index.ts';
-import { ServiceTable } from './service-table.ts';
+import { type Sees, ServiceTable } from './service-table.ts';
 import { DEFAULT_SETTINGS } from './settings.ts';
-import type { DestinationRule, ServiceEntry, SidecarScope } from './traffic-model.ts';
-import { keyOfAnything, sameJson, validateKey, validateResource } from './validate.ts';
+import type { DestinationRule, SidecarScope } from './traffic-model.ts';
+import { sameJson } from './validate.ts';
 import { trustOf } from './trust-domain.ts';
 import { Visibility } from './visibility.ts';
-import { nearEndpoints, type Place } from './topology.ts';
+import { nearEndpoints } from './topology.ts';
 import { WorkloadTable } from './workload-table.ts';
 
 export type { Authorization, BoundAuthorization, ConnectionFacts } from './authz.ts';
 export type { Cluster, Endpoint } from './cluster.ts';
+export type { ApplyResult } from './delta-check.ts';
 export type { CompiledPort, Destination } from './destination.ts';
 export type { Verdict } from './verdict.ts';
-
-export type ApplyResult =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly error: string; readonly resource: ResourceKey };
 
 export interface MeshStateOptions {
   /** Called when a slot is given to an endpoint (first use or reuse): zero the counters kept for it. See Endpoint. */
@@ -64,42 +62,14 @@ export interface MeshStateOptions {
 }
 
 const UNKNOWN: Destination = { kind: 'unknown', service: null };
-const NO_SERVICES: Readonly<Record<NamespacedName, readonly TargetPort[]>> = {};
-
-/** Policies of one kind, as resources and by the workloads they apply to. */
-class PolicyStore<P extends MeshResource> {
-  readonly byKey = new Map<NamespacedName, P>();
-  readonly index: Pick<ScopedPolicyIndex<P, unknown, unknown>, 'add' | 'remove' | 'forget'>;
-
-  constructor(index: PolicyStore<P>['index']) {
-    this.index = index;
-  }
-
-  upsert(policy: P): boolean {
-    const { key } = keyOf(policy);
-    const previous = this.byKey.get(key);
-    if (sameJson(previous, policy)) return false;
-    if (previous !== undefined) this.index.remove(previous);
-    this.byKey.set(key, policy);
-    this.index.add(policy);
-    return true;
-  }
-
-  remove(key: NamespacedName): boolean {
-    const previous = this.byKey.get(key);
-    if (previous === undefined) return false;
-    this.byKey.delete(key);
-    this.index.remove(previous);
-    return true;
-  }
-}
 
 export class MeshState {
   #generation = 0;
-  readonly #node: string;
+  readonly #place: OwnPlace;
   readonly #slots: SlotTable;
   readonly #workloads: WorkloadTable;
   readonly #services: ServiceTable;
+  readonly #membership: Membership;
   readonly #routes = {
     http: new RouteIndex<HttpRoute>(),
     tls: new RouteIndex<TlsRoute>(),
@@ -115,26 +85,34 @@ export class MeshState {
     requestAuthentication: new PolicyStore<RequestAuthentication>(this.#requestAuthentication),
     networkPolicy: new PolicyStore<NetworkPolicy>(this.#networkPolicy),
   };
-  readonly #entries = new Map<NamespacedName, ServiceEntry>();
-  /** uid → the ServiceEntries that select the pod, by key. */
-  readonly #selectedBy = new Map<string, Set<NamespacedName>>();
-  /** Workloads as they came: what they back through ServiceEntries is added to those in #workloads. */
-  readonly #given = new Map<string, Workload>();
-  readonly #destinationRules = new Map<NamespacedName, DestinationRule>();
-  readonly #scopes = new Map<NamespacedName, SidecarScope>();
+  readonly #destinationRules = new ResourceStore<DestinationRule>();
+  readonly #scopes = new ResourceStore<SidecarScope>();
   readonly #visibility = new Visibility();
-  readonly #allSettings = new Map<NamespacedName, MeshSettings>();
+  readonly #allSettings = new ResourceStore<MeshSettings>();
   #settings: MeshSettings = DEFAULT_SETTINGS;
 
   constructor(options: MeshStateOptions = {}) {
-    this.#node = options.node ?? '';
+    this.#place = new OwnPlace(options.node ?? '');
     this.#slots = new SlotTable(options.onSlotAssigned ?? (() => {}));
     this.#workloads = new WorkloadTable(this.#slots, (service, port, family) =>
       this.#services.directPort(service, port, family),
     );
-    this.#services = new ServiceTable(this.#routes, (service, port, family) =>
-      nearEndpoints(service, this.#workloads.endpointsOf(keyOf(service).key, port, family), this.#place(service)),
-    );
+    this.#services = new ServiceTable({
+      routes: this.#routes,
+      endpointsOf: (service, port, family) => this.#workloads.endpointsOf(keyOf(service).key, port, family),
+      near: (service, endpoints) => nearEndpoints(service, endpoints, this.#place.place),
+    });
+    this.#membership = new Membership({
+      workloads: this.#workloads,
+      services: this.#services,
+      visibility: this.#visibility,
+      onServiceChanged: (key) => {
+        this.#serviceChanged(key);
+      },
+      onWorkloadGone: (uid) => {
+        for (const { index } of Object.values(this.#policies)) index.forget(uid);
+      },
+    });
   }
 
   /** Grows by one with every apply() that changed something. */
@@ -158,31 +136,56 @@ export class MeshState {
 
   /** Where `ip:port` leads; the same object until something it depends on changes. `ip` in canonical text. */
   resolve(ip: string, port: number): Destination {
-    return this.#services.resolve(ip, port) ?? this.#workloads.resolve(ip, port) ?? UNKNOWN;
+    return this.#resolve(ip, port, null);
   }
 
-  /** The same as that pod sees it: a Service that it cannot see is unknown (Sidecar, exportTo). */
+  /**
+   * The same as that pod sees it: a Service that is hidden from it (Sidecar, exportTo) is as if it were not of the mesh. Costs nothing
+   * more where nothing is hidden from anybody. @param client null: a pod that is not known, which sees everything
+   */
   resolveFor(client: Workload | null, ip: string, port: number): Destination {
-    const destination = this.resolve(ip, port);
-    if (client === null || destination.kind !== 'service' || !this.#visibility.restricts) return destination;
-    return this.#visibility.sees(client, destination.service, port) ? destination : UNKNOWN;
+    if (client === null || !this.#visibility.restricts) return this.#resolve(ip, port, null);
+    return this.#resolve(ip, port, (service) => this.#visibility.sees(client, service, port));
   }
 
-  /** False: resolveHost() finds nobody anything. */
-  get knowsHosts(): boolean {
-    return this.#entries.size > 0;
+  #resolve(ip: string, port: number, sees: Sees | null): Destination {
+    const service = this.#services.resolve(ip, port, sees);
+    // A ServiceEntry that only names an address does not take it from the pod that has it.
+    if (service !== null && !(service.kind === 'service' && service.target.cluster.passthrough)) return service;
+    const pod = this.#workloads.resolve(ip, port);
+    if (pod !== null && (sees === null || this.#isInSight(pod, sees))) return pod;
+    return service ?? this.#services.resolveInBlocks(ip, port, sees) ?? UNKNOWN;
+  }
+
+  /** Endpoints of ServiceEntries are hidden with them; pods are where they are. */
+  #isInSight(destination: Destination, sees: Sees): boolean {
+    if (destination.kind !== 'workload' || !isExternalWorkload(destination.workload.uid)) return true;
+    return Object.keys(destination.workload.services).some((key) => {
+      const service = this.#services.byName(key);
+      return service !== null && sees(service);
+    });
+  }
+
+  /** False: resolveHost() finds nobody anything on that port. */
+  knowsHostsAt(port: number): boolean {
+    return this.#services.hasHostsAt(port);
   }
 
   /** The ServiceEntry that a client means by a host name (lower case), for addresses that the mesh does not know. */
   resolveHost(client: Workload | null, host: string, port: number, family: 4 | 6): ServiceDestination | null {
-    if (this.#entries.size === 0) return null;
-    const sees = (service: Service): boolean => client === null || this.#visibility.sees(client, service, port);
-    return this.#services.resolveHost(host, port, family, sees);
+    if (!this.#services.hasHostsAt(port)) return null;
+    const sees: Sees = (service) => client === null || this.#visibility.sees(client, service, port);
+    return this.#services.resolveHost(host, port, family, client?.namespace ?? null, sees);
   }
 
   /** What becomes of that pod's connections to destinations that are unknown to it. */
   outboundTrafficPolicy(client: Workload | null): MeshSettings['outboundTrafficPolicy'] {
     return this.#visibility.outboundPolicy(client, this.#settings);
+  }
+
+  /** The Sidecar that says what the pod sees; null: none, it sees all that is exported to it. */
+  sidecarScope(client: Workload): SidecarScope | null {
+    return this.#visibility.scopeOf(client);
   }
 
   /** null: no such pod (any more). */
@@ -223,11 +226,11 @@ export class MeshState {
   #list(kind: MeshKind): readonly MeshResource[] {
     switch (kind) {
       case 'workload':
-        return this.#workloads.list().filter(({ uid }) => !isExternalWorkload(uid));
+        return this.#membership.workloads();
       case 'service':
-        return this.#services.list().filter(({ name }) => !name.includes('.'));
+        return this.#services.list();
       case 'serviceEntry':
-        return [...this.#entries.values()];
+        return this.#membership.entries();
       case 'httpRoute':
         return this.#routes.http.list();
       case 'tlsRoute':
@@ -235,16 +238,16 @@ export class MeshState {
       case 'tcpRoute':
         return this.#routes.tcp.list();
       case 'destinationRule':
-        return [...this.#destinationRules.values()];
+        return this.#destinationRules.list();
       case 'sidecarScope':
-        return [...this.#scopes.values()];
+        return this.#scopes.list();
       case 'authorizationPolicy':
       case 'peerAuthentication':
       case 'requestAuthentication':
       case 'networkPolicy':
-        return [...this.#policies[kind].byKey.values()];
+        return this.#policies[kind].list();
       case 'meshSettings':
-        return [...this.#allSettings.values()];
+        return this.#allSettings.list();
     }
   }
 
@@ -286,14 +289,6 @@ export class MeshState {
     return this.#slots.limit;
   }
 
-  /** Asked only where the answer matters; a pod of this node tells where it is. */
-  #place({ trafficDistribution }: Service): Place {
-    const node = this.#node;
-    if (node === '' || trafficDistribution === null) return { node, locality: '' };
-    const neighbour = this.#workloads.list().find((workload) => workload.node === node && workload.locality !== '');
-    return { node, locality: neighbour?.locality ?? '' };
-  }
-
   #upsert(resource: MeshResource): boolean {
     switch (resource.kind) {
       case 'workload':
@@ -301,7 +296,7 @@ export class MeshState {
       case 'service':
         return this.#upsertService(resource);
       case 'serviceEntry':
-        return this.#upsertEntry(resource);
+        return this.#membership.upsertEntry(resource);
       case 'httpRoute':
         return this.#upsertRoute(this.#routes.http, resource);
       case 'tlsRoute':
@@ -309,9 +304,9 @@ export class MeshState {
       case 'tcpRoute':
         return this.#upsertRoute(this.#routes.tcp, resource);
       case 'destinationRule':
-        return replace(this.#destinationRules, resource);
+        return this.#destinationRules.upsert(resource);
       case 'sidecarScope':
-        if (!replace(this.#scopes, resource)) return false;
+        if (!this.#scopes.upsert(resource)) return false;
         this.#visibility.setScope(keyOf(resource).key, resource);
         return true;
       case 'authorizationPolicy':
@@ -323,7 +318,7 @@ export class MeshState {
       case 'networkPolicy':
         return this.#policies.networkPolicy.upsert(resource);
       case 'meshSettings':
-        if (!replace(this.#allSettings, resource)) return false;
+        if (!this.#allSettings.upsert(resource)) return false;
         this.#chooseSettings();
         return true;
     }
@@ -336,7 +331,7 @@ export class MeshState {
       case 'service':
         return this.#removeService(key);
       case 'serviceEntry':
-        return this.#removeEntry(key);
+        return this.#membership.removeEntry(key);
       case 'httpRoute':
         return this.#removeRoute(this.#routes.http, key);
       case 'tlsRoute':
@@ -344,57 +339,34 @@ export class MeshState {
       case 'tcpRoute':
         return this.#removeRoute(this.#routes.tcp, key);
       case 'destinationRule':
-        return this.#destinationRules.delete(key);
+        return this.#destinationRules.remove(key);
       case 'sidecarScope':
         this.#visibility.setScope(key, null);
-        return this.#scopes.delete(key);
+        return this.#scopes.remove(key);
       case 'authorizationPolicy':
       case 'peerAuthentication':
       case 'requestAuthentication':
       case 'networkPolicy':
         return this.#policies[kind].remove(key);
       case 'meshSettings':
-        if (!this.#allSettings.delete(key)) return false;
+        if (!this.#allSettings.remove(key)) return false;
         this.#chooseSettings();
         return true;
     }
   }
 
   #upsertWorkload(workload: Workload): boolean {
-    if (sameJson(this.#given.get(workload.uid), workload)) return false;
-    this.#given.set(workload.uid, workload);
-    this.#placeWorkload(workload);
+    const previous = this.#membership.workload(workload.uid);
+    if (!this.#membership.upsertWorkload(workload)) return false;
+    if (this.#place.replace(previous, workload)) this.#services.placeChanged();
     return true;
-  }
-
-  /** Puts a workload into the tables with everything that it backs. */
-  #placeWorkload(given: Workload): void {
-    const previous = this.#workloads.byUid(given.uid);
-    const more = this.#selectedServices(given.uid);
-    const workload = more === NO_SERVICES ? given : { ...given, services: { ...given.services, ...more } };
-    this.#workloads.upsert(workload);
-    for (const service of servicesOf(previous, workload)) this.#services.membersChanged(service);
-  }
-
-  #selectedServices(uid: string): Readonly<Record<NamespacedName, readonly TargetPort[]>> {
-    const selecting = this.#selectedBy.get(uid);
-    if (selecting === undefined) return NO_SERVICES;
-    const entries = [...selecting].sort().flatMap((key) => this.#entries.get(key) ?? []);
-    return Object.assign({}, ...entries.map(servicesOfSelected)) as Record<NamespacedName, readonly TargetPort[]>;
   }
 
   #removeWorkload(uid: string): boolean {
-    if (!this.#given.delete(uid)) return false;
-    this.#dropWorkload(uid);
+    const previous = this.#membership.workload(uid);
+    if (!this.#membership.removeWorkload(uid)) return false;
+    if (this.#place.replace(previous, null)) this.#services.placeChanged();
     return true;
-  }
-
-  #dropWorkload(uid: string): void {
-    const previous = this.#workloads.byUid(uid);
-    if (previous === null) return;
-    this.#workloads.remove(uid);
-    for (const service of servicesOf(previous, null)) this.#services.membersChanged(service);
-    for (const { index } of Object.values(this.#policies)) index.forget(uid);
   }
 
   #upsertService(service: Service): boolean {
@@ -409,56 +381,6 @@ export class MeshState {
     if (!this.#services.remove(key)) return false;
     this.#serviceChanged(key);
     return true;
-  }
-
-  #upsertEntry(entry: ServiceEntry): boolean {
-    const { key } = keyOf(entry);
-    const previous = this.#entries.get(key);
-    if (sameJson(previous, entry)) return false;
-    if (previous !== undefined) this.#dropEntry(previous, key);
-    this.#entries.set(key, entry);
-    for (const { service, passthrough, blocks } of servicesOfEntry(entry)) {
-      const { key: name } = keyOf(service);
-      this.#services.upsert(service, { passthrough, blocks });
-      this.#visibility.setExport(name, entry.exportTo);
-      this.#serviceChanged(name);
-    }
-    for (const workload of workloadsOfEntry(entry)) this.#placeWorkload(workload);
-    for (const uid of entry.workloads) {
-      const selecting = this.#selectedBy.get(uid) ?? new Set();
-      this.#selectedBy.set(uid, selecting.add(key));
-      this.#replaceSelected(uid);
-    }
-    return true;
-  }
-
-  #removeEntry(key: NamespacedName): boolean {
-    const previous = this.#entries.get(key);
-    if (previous === undefined) return false;
-    this.#entries.delete(key);
-    this.#dropEntry(previous, key);
-    return true;
-  }
-
-  #dropEntry(entry: ServiceEntry, key: NamespacedName): void {
-    for (const { service } of servicesOfEntry(entry)) {
-      const { key: name } = keyOf(service);
-      this.#services.remove(name);
-      this.#visibility.setExport(name, null);
-      this.#serviceChanged(name);
-    }
-    for (const { uid } of workloadsOfEntry(entry)) this.#dropWorkload(uid);
-    for (const uid of entry.workloads) {
-      const selecting = this.#selectedBy.get(uid);
-      selecting?.delete(key);
-      if (selecting?.size === 0) this.#selectedBy.delete(uid);
-      this.#replaceSelected(uid);
-    }
-  }
-
-  #replaceSelected(uid: string): void {
-    const given = this.#given.get(uid);
-    if (given !== undefined) this.#placeWorkload(given);
   }
 
   /** Direct destinations name the Service's ports; route tables hold its clusters. */
@@ -487,46 +409,9 @@ export class MeshState {
   }
 
   #chooseSettings(): void {
-    const first = [...this.#allSettings.keys()].sort()[0];
-    this.#settings = (first === undefined ? undefined : this.#allSettings.get(first)) ?? DEFAULT_SETTINGS;
+    const byName = [...this.#allSettings.list()].sort((left, right) => (keyOf(left).key < keyOf(right).key ? -1 : 1));
+    this.#settings = byName[0] ?? DEFAULT_SETTINGS;
     this.#authorization.setTrust(trustOf(this.#settings));
+    this.#services.setPathMode(this.#settings.pathNormalization);
   }
-}
-
-/** False: it is there already, equal. */
-function replace<R extends MeshResource>(all: Map<NamespacedName, R>, resource: R): boolean {
-  const { key } = keyOf(resource);
-  if (sameJson(all.get(key), resource)) return false;
-  all.set(key, resource);
-  return true;
-}
-
-function servicesOf(previous: Workload | null, next: Workload | null): ReadonlySet<NamespacedName> {
-  return new Set([...Object.keys(previous?.services ?? {}), ...Object.keys(next?.services ?? {})]);
-}
-
-/** The first reason to refuse a delta, or null. Looks at everything before anything is changed. */
-function checkDelta(delta: MeshDelta): ApplyResult | null {
-  const { upserts, removals }: { upserts?: unknown; removals?: unknown } = delta ?? {};
-  if (!Array.isArray(upserts) || !Array.isArray(removals)) {
-    return refuse({ kind: 'workload', key: '?' }, 'a delta has the lists upserts and removals');
-  }
-  for (const removal of removals) {
-    const problem = validateKey(removal);
-    if (problem !== null) return refuse(keyOfAnything(removal), `removal: ${problem}`);
-  }
-  const seen = new Set<string>();
-  for (const resource of upserts) {
-    const key = keyOfAnything(resource);
-    const problem = validateResource(resource);
-    if (problem !== null) return refuse(key, problem);
-    const id = `${key.kind} ${key.key}`;
-    if (seen.has(id)) return refuse(key, 'occurs twice in one delta: send its last version only');
-    seen.add(id);
-  }
-  return null;
-}
-
-function refuse(resource: ResourceKey, problem: string): ApplyResult {
-  return { ok: false, error: `${resource.kind} ${resource.key}: ${problem}`, resource };
 }

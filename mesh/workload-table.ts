@@ -5,6 +5,7 @@
 
 import { type Endpoint, LiveEndpoint, type SlotTable, UNBALANCED_SLOT } from './cluster.ts';
 import type { CompiledPort, Destination } from './destination.ts';
+import { isExternalWorkload } from './external-services.ts';
 import { type Family, familyOf } from './ip.ts';
 import type { NamespacedName, PortProtocol, Workload } from './model.ts';
 
@@ -212,7 +213,7 @@ function isTargetPort(workload: Workload, port: number): boolean {
   return Object.values(workload.services).some((targets) => targets.some(({ targetPort }) => targetPort === port));
 }
 
-/** Own address before the host's, ready before not ready, later arrival before earlier. */
+/** Own address before the host's, pod before endpoint of a ServiceEntry, ready before not ready, later arrival before earlier. */
 function preferred(entries: Iterable<WorkloadEntry>): WorkloadEntry | null {
   let best: WorkloadEntry | null = null;
   for (const entry of entries) if (best === null || isPreferred(entry, best)) best = entry;
@@ -221,6 +222,9 @@ function preferred(entries: Iterable<WorkloadEntry>): WorkloadEntry | null {
 
 function isPreferred(entry: WorkloadEntry, other: WorkloadEntry): boolean {
   if (entry.workload.hostNetwork !== other.workload.hostNetwork) return !entry.workload.hostNetwork;
+  const [isExternal, isOther] = [isExternalWorkload(entry.workload.uid), isExternalWorkload(other.workload.uid)];
+  if (isExternal !== isOther) return isOther;
+  if (isExternal) return entry.workload.uid < other.workload.uid;
   if (entry.workload.ready !== other.workload.ready) return entry.workload.ready;
   return entry.arrival > other.arrival;
 }

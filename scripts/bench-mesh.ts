@@ -246,7 +246,7 @@ function benchRest(): Row[] {
 
 const rows = [
   ...benchRoutes(20),
-  ...benchRoutes(10_000),
+  ...benchRoutes(8_192),
   ...benchPolicies(10, 10),
   ...benchPolicies(10_000, 10),
   ...benchRest(),

@@ -14,6 +14,7 @@ import {
   bypassDestinations,
   type BypassList,
   bypassOfPod,
+  mayBypass,
   bypassRefusal,
 } from '../../mesh/bypass.ts';
 import type { MeshState } from '../../mesh/state.ts';
@@ -140,7 +141,8 @@ export class BypassSets {
       const sets = this.#pods.get(keyOf(one)) ?? { actual: null, wanted: NO_ENTRIES };
       const workload = on ? mesh.workloadByUid(pod.uid) : null;
       const own: readonly BypassEntry[] = workload === null ? [] : bypassOfPod(mesh, workload, pod.addresses);
-      sets.wanted = on ? new Set([...own.map(entryText), ...sharedTexts].slice(0, max)) : NO_ENTRIES;
+      const others = mayBypass(mesh, workload) ? sharedTexts : [];
+      sets.wanted = on ? new Set([...own.map(entryText), ...others].slice(0, max)) : NO_ENTRIES;
       this.#pods.set(keyOf(one), sets);
     }
   }

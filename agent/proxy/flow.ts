@@ -107,9 +107,9 @@ export class Flow {
    * (REGISTRY_ONLY), and tells HTTP so.
    */
   get goesByName(): boolean {
-    if (this.direction === 'inbound' || this.destination.kind !== 'unknown') return false;
+    if (!this.isUnknown) return false;
     const { mesh } = this.context;
-    return mesh.knowsHosts || mesh.outboundTrafficPolicy(this.pod.workload(mesh)) === 'REGISTRY_ONLY';
+    return mesh.knowsHostsAt(this.original.port) || mesh.outboundTrafficPolicy(this.pod.workload(mesh)) === 'REGISTRY_ONLY';
   }
 
   /** What the port is declared to carry; a destination outside the mesh is opaque, unless it goes by name. */
@@ -140,9 +140,14 @@ export class Flow {
     return this.direction === 'outbound' && destination.kind === 'service' ? destination.target : null;
   }
 
+  /** The mesh knows nothing of the address that the pod has dialled. */
+  get isUnknown(): boolean {
+    return this.direction === 'outbound' && this.destination.kind === 'unknown';
+  }
+
   /** For a destination that is unknown by address: the port of the ServiceEntry host that a name means; null: there is none. */
   routedByName(host: string): CompiledPort | null {
-    if (this.direction === 'inbound' || this.destination.kind !== 'unknown') return null;
+    if (!this.isUnknown) return null;
     const { mesh } = this.context;
     const { ip, port } = this.original;
     return mesh.resolveHost(this.pod.workload(mesh), host, port, ip.includes(':') ? 6 : 4)?.target ?? null;

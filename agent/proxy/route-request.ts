@@ -96,7 +96,7 @@ export function routeRequest(flow: Flow, head: RequestView, stage: Stage): Route
   outcome.responseEdits = null;
   outcome.actions = null;
   outcome.corsHeaders = NO_HEADERS;
-  const target = flow.routed ?? flow.routedByName(head.host);
+  const target = flow.routed ?? (flow.isUnknown ? flow.routedByName(head.host) : null);
   // The other node has translated already what comes from there.
   outcome.speaks = flow.direction === 'inbound' ? 'same' : spoken(flow.protocol, false);
   const choice = target === null ? flow.choose() : chooseByRoute(flow, head, target, stage);

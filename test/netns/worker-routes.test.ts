@@ -297,7 +297,7 @@ describe('timeouts', () => {
     await routes([
       rule({
         matches: [prefix('/timed')],
-        timeouts: { requestMs: 80, backendRequestMs: 80 },
+        timeouts: { requestMs: 500, backendRequestMs: 500 },
         backends: [backend('web', PORT)],
       }),
       rule({ backends: [backend('web', PORT)] }),
@@ -314,8 +314,8 @@ describe('timeouts', () => {
     await until(() => text === OK);
     socket.write(get('/untimed'));
     await until(() => last !== null);
-    // Longer than the first one's limit.
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    // Longer than what is left of the first one's limit.
+    await new Promise((resolve) => setTimeout(resolve, 600));
     assert.equal(text, OK);
     (last as Socket | null)?.write(OK);
     await until(() => text === OK + OK);

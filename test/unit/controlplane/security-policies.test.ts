@@ -1,8 +1,9 @@
 /** What the security kinds become, with their defaults, and what people are told of them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import type { NetworkRule } from '../../../mesh/policy-model.ts';
-import { type Translation, translate } from './translate.ts';
+import { Translation, translate } from './translate.ts';
 
 function object(kind: string, spec: string, { group = 'security.istio.io/v1', metadata = '' } = {}): string {
   return `apiVersion: ${group}\nkind: ${kind}\nmetadata: {name: p, namespace: n${metadata}}\nspec: ${spec}\n`;
@@ -251,4 +252,38 @@ test('selected namespaces follow the labels of namespaces, and those that come a
   assert.deepEqual(names(), [['n'], ['x', 'y'], ['pods']]);
   translation.change({ 'o.yaml': null });
   assert.deepEqual(names(), [['n'], ['x', 'y'], []]);
+});
+
+test('whatever comes, changes and goes, in whatever order: the mesh is what the last files say', () => {
+  const namespaceSelector = '{namespaceSelector: {matchLabels: {team: a}}}';
+  const file = (name: string, ...texts: string[]): fc.Arbitrary<readonly [string, string | null]> =>
+    fc.constantFrom(null, ...texts).map((text) => [name, text] as const);
+  const namespace = (name: string, team: string): string =>
+    `apiVersion: v1\nkind: Namespace\nmetadata: {name: ${name}, labels: {team: ${team}}}\n`;
+  const config = (root: string): string =>
+    `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: "rootNamespace: ${root}"}\n`;
+  const change = fc.oneof(
+    file('a.yaml', namespace('a', 'a'), namespace('a', 'b')),
+    file('b.yaml', namespace('b', 'a')),
+    file('m.yaml', config('n'), config('istio-system')),
+    file(
+      'n.yaml',
+      network(`{ingress: [{from: [${namespaceSelector}]}]}`),
+      network(`{egress: [{to: [${namespaceSelector}]}]}`),
+    ),
+    file('p.yaml', authorization('{rules: [{}]}'), authorization('{targetRefs: [{kind: Service, name: s}]}')),
+    file('q.yaml', object('PeerAuthentication', '{}'), object('PeerAuthentication', '{mtls: {mode: PERMISSIVE}}')),
+  );
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 12 }), (changes) => {
+      const translation = new Translation();
+      const files = new Map<string, string | null>();
+      for (const [name, text] of changes) {
+        translation.change({ [name]: text });
+        files.set(name, text);
+      }
+      assert.deepEqual(translation.mesh, new Translation().change(Object.fromEntries(files)).mesh);
+    }),
+    { numRuns: 200 },
+  );
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { bypassDestinations, bypassOfPod, bypassRefusal } from '../../../mesh/bypass.ts';
+import { bypassDestinations, bypassOfPod, bypassRefusal, mayBypass } from '../../../mesh/bypass.ts';
 import { destinationNeedsHttp, httpTelemetry } from '../../../mesh/layers.ts';
 import type { MeshResource, MeshSettings } from '../../../mesh/model.ts';
 import type { NetworkPolicy } from '../../../mesh/policy-model.ts';
@@ -50,7 +50,7 @@ const destinations = (mesh: MeshState, max = 100): string[] =>
 const SERVICES = ['10.96.0.1 80', '10.96.0.1 81', 'fd00::1 80', 'fd00::1 81'];
 
 describe('destinations that may be reached without the agent', () => {
-  it('are none that a NetworkPolicy closes, and none at all where it matters who asks', () => {
+  it('are none that a NetworkPolicy closes, and none for a pod whose own egress is limited', () => {
     const networkPolicy = (fields: Partial<NetworkPolicy>): NetworkPolicy => ({
       kind: 'networkPolicy',
       namespace: 'shop',
@@ -65,7 +65,9 @@ describe('destinations that may be reached without the agent', () => {
     assert.deepEqual(destinations(closed), ['10.0.0.3 5432']);
     assert.deepEqual(bypassOfPod(closed, POD2, POD2.addresses), []);
     assert.notDeepEqual(bypassOfPod(closed, POD1, POD1.addresses), []);
-    assert.deepEqual(destinations(state(...ALL, networkPolicy({ egress: [] }))), []);
+    const outgoing = state(...ALL, networkPolicy({ egress: [] }));
+    assert.deepEqual(destinations(outgoing), [...SERVICES, '10.0.0.3 5432']);
+    assert.deepEqual([mayBypass(outgoing, POD2), mayBypass(outgoing, POD1)], [false, true]);
     const scope: SidecarScope = {
       kind: 'sidecarScope',
       namespace: 'shop',
@@ -73,10 +75,11 @@ describe('destinations that may be reached without the agent', () => {
       meshWide: false,
       selector: null,
       egress: null,
-      outboundTrafficPolicy: null,
+      outboundTrafficPolicy: 'REGISTRY_ONLY',
       createdMs: 0,
     };
-    assert.deepEqual(destinations(state(...ALL, scope)), []);
+    assert.equal(mayBypass(state(...ALL, scope), POD1), false);
+    assert.equal(mayBypass(state(...ALL), null), false);
   });
 
   it('are the addresses of Services without routes and policy, and the pods of headless ones', () => {

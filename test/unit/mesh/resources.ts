@@ -21,7 +21,10 @@ import type {
   TcpRoute,
   TlsRoute,
 } from '../../../mesh/route-model.ts';
+import type { Cluster } from '../../../mesh/cluster.ts';
 import { keyOf } from '../../../mesh/model.ts';
+import type { RouteClient } from '../../../mesh/route-table.ts';
+import type { ServiceEntry, ServiceEntryEndpoint, SidecarScope } from '../../../mesh/traffic-model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import type { MeshState } from '../../../mesh/state.ts';
 
@@ -244,6 +247,55 @@ export function request(
       return values.length === 0 ? undefined : values.join(', ');
     },
     headerValues,
+  };
+}
+
+/** Whoever asks routes, from a namespace. */
+export function clientIn(namespace: string, labels: Readonly<Record<string, string>> = {}): RouteClient {
+  return { namespace, labels };
+}
+
+/** A cluster that is told by its name. */
+export function clusterNamed(name: string): Cluster {
+  return {
+    name,
+    service: service({ name }),
+    port: { port: 80, name: 'http', protocol: 'http' },
+    endpoints: [],
+    passthrough: false,
+  };
+}
+
+export function serviceEntry(fields: Partial<ServiceEntry> & { name: string }): ServiceEntry {
+  return {
+    kind: 'serviceEntry',
+    namespace: 'shop',
+    hosts: ['api.example.com'],
+    addresses: [],
+    ports: [{ port: 80, name: 'http', protocol: 'http', targetPort: 80 }],
+    location: 'MESH_EXTERNAL',
+    resolution: 'NONE',
+    endpoints: [],
+    workloads: [],
+    exportTo: ['*'],
+    ...fields,
+  };
+}
+
+export function entryEndpoint(address: string, fields: Partial<ServiceEntryEndpoint> = {}): ServiceEntryEndpoint {
+  return { address, ports: {}, labels: {}, serviceAccount: '', weight: 0, locality: '', ...fields };
+}
+
+export function sidecarScope(fields: Partial<SidecarScope> & { name: string }): SidecarScope {
+  return {
+    kind: 'sidecarScope',
+    namespace: 'shop',
+    meshWide: false,
+    selector: null,
+    egress: null,
+    outboundTrafficPolicy: null,
+    createdMs: 0,
+    ...fields,
   };
 }
 

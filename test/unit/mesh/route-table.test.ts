@@ -5,7 +5,16 @@ import type { Cluster } from '../../../mesh/cluster.ts';
 import type { BackendTarget, HttpRoute, HttpRouteMatch, PathMatch } from '../../../mesh/route-model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import { type ClusterLookup, type RouteMatch, RouteTable } from '../../../mesh/route-table.ts';
-import { backend, request, route, routeMatch, routeRule, service, type WrittenMatch } from './resources.ts';
+import {
+  backend,
+  clusterNamed,
+  request,
+  route,
+  routeMatch,
+  routeRule,
+  service,
+  type WrittenMatch,
+} from './resources.ts';
 
 const noCluster = (): null => null;
 const CLIENT = { namespace: 'shop', labels: {} };
@@ -17,16 +26,6 @@ function tableFor(
 ): { match(request: RequestView): RouteMatch | null } {
   const table = new RouteTable(routes, 80, clusterOf);
   return { match: (request) => table.match(request, CLIENT) };
-}
-
-function clusterNamed(name: string): Cluster {
-  return {
-    name,
-    service: service({ name }),
-    port: { port: 80, name: 'http', protocol: 'http' },
-    endpoints: [],
-    passthrough: false,
-  };
 }
 
 /** One route per match, named by its index, so that the matched route tells which match won. */

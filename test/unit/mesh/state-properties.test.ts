@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { Endpoint } from '../../../mesh/cluster.ts';
+import type { Cluster, Endpoint } from '../../../mesh/cluster.ts';
 import type { Destination } from '../../../mesh/destination.ts';
 import {
   type Identity,
@@ -12,17 +12,42 @@ import {
   type MeshResource,
   type Workload,
 } from '../../../mesh/model.ts';
-import { bypassDestinations, type BypassEntry, bypassOfPod } from '../../../mesh/bypass.ts';
+import { bypassDestinations, type BypassEntry, bypassOfPod, mayBypass } from '../../../mesh/bypass.ts';
 import { destinationNeedsHttp } from '../../../mesh/layers.ts';
 import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
+import type { RouteMatch } from '../../../mesh/route-table.ts';
 import { MeshState } from '../../../mesh/state.ts';
-import { backend, policy, policyRule, request, route, routeMatch, routeRule, service, workload } from './resources.ts';
+import type { StreamMatch } from '../../../mesh/stream-routes.ts';
+import { rewrittenPath } from '../../../mesh/path-rewrite.ts';
+import type { NetworkPolicy, PeerAuthentication, RequestAuthentication } from '../../../mesh/policy-model.ts';
+import type { DestinationRule } from '../../../mesh/traffic-model.ts';
+import {
+  backend,
+  clientIn,
+  entryEndpoint,
+  policy,
+  policyRule,
+  request,
+  route,
+  routeMatch,
+  routeRule,
+  service,
+  serviceEntry,
+  sidecarScope,
+  streamBackend,
+  tcpRoute,
+  tlsRoute,
+  workload,
+} from './resources.ts';
 
 const UIDS = ['u1', 'u2', 'u3', 'u4'];
 const NAMES = ['web', 'api', 'db'];
 const VIPS = ['10.96.0.1', '10.96.0.2', 'fd00::1'];
 const POD_IPS = ['10.0.0.1', '10.0.0.2', 'fd01::1'];
 const PORTS = [80, 81, 8080, 9090];
+const HOSTS = ['a.example.com', 'b.example.com', '*.example.com'];
+const EXTERNAL_IPS = ['198.51.100.1', '198.51.100.2'];
+const NODE = 'n1';
 
 const anyWorkload: fc.Arbitrary<MeshResource> = fc
   .record({
@@ -30,6 +55,8 @@ const anyWorkload: fc.Arbitrary<MeshResource> = fc
     name: fc.constantFrom('pod-a', 'pod-b'),
     namespace: fc.constantFrom('shop', 'bank'),
     addresses: fc.uniqueArray(fc.constantFrom(...POD_IPS), { maxLength: 2 }),
+    node: fc.constantFrom(NODE, 'n2'),
+    locality: fc.constantFrom('', 'r/z1', 'r/z2'),
     ready: fc.boolean(),
     hostNetwork: fc.boolean(),
     labels: fc.constantFrom<Record<string, string>>({}, { app: 'web' }, { app: 'web', tier: 'x' }),
@@ -49,6 +76,8 @@ const anyWorkload: fc.Arbitrary<MeshResource> = fc
 const anyService: fc.Arbitrary<MeshResource> = fc
   .record({
     name: fc.constantFrom(...NAMES),
+    internalTrafficPolicy: fc.constantFrom('Cluster' as const, 'Local' as const),
+    trafficDistribution: fc.constantFrom(null, 'PreferSameZone' as const, 'PreferSameNode' as const),
     addresses: fc.uniqueArray(fc.constantFrom(...VIPS), { maxLength: 2 }),
     ports: fc.uniqueArray(
       fc.record({
@@ -64,37 +93,181 @@ const anyService: fc.Arbitrary<MeshResource> = fc
   })
   .map(service);
 
+/** A Service, or a host of a ServiceEntry. */
+const anyTarget = fc.constantFrom(...NAMES, ...HOSTS);
+const anySubset = fc.constantFrom(null, { name: 'web', labels: { app: 'web' } }, { name: 'x', labels: { tier: 'x' } });
+const anyParents = fc.array(
+  fc.record({ namespace: fc.constant('shop'), name: anyTarget, port: fc.constantFrom(null, 80, 81) }),
+  { maxLength: 2 },
+);
+const anyClients = fc.constantFrom(['*'], ['*'], ['bank'], ['shop', 'bank']);
+
 const anyRoute: fc.Arbitrary<MeshResource> = fc
   .record({
+    source: fc.constantFrom('HTTPRoute' as const, 'GRPCRoute' as const, 'VirtualService' as const),
     name: fc.constantFrom('r1', 'r2'),
     namespace: fc.constantFrom('shop', 'bank'),
     createdMs: fc.nat(2),
-    parents: fc.array(
-      fc.record({
-        namespace: fc.constant('shop'),
-        name: fc.constantFrom(...NAMES),
-        port: fc.constantFrom(null, 80, 81),
-      }),
-      { maxLength: 2 },
-    ),
+    parents: anyParents,
+    clients: anyClients,
     rules: fc.array(
       fc
         .record({
           path: fc.constantFrom('/', '/a', '/a/b'),
           type: fc.constantFrom('exact' as const, 'prefix' as const),
-          backends: fc.uniqueArray(fc.constantFrom(...NAMES), { maxLength: 2 }),
-          port: fc.constantFrom(80, 81),
+          backends: fc.uniqueArray(anyTarget, { maxLength: 2 }),
+          port: fc.constantFrom(0, 80, 81),
+          subset: anySubset,
+          rewrites: fc.boolean(),
+          mirrors: fc.boolean(),
         })
-        .map(({ path, type, backends, port }) =>
+        .map(({ path, type, backends, port, subset, rewrites, mirrors }) =>
           routeRule({
             matches: [routeMatch({ path: { type, value: path } })],
-            backends: backends.map((name) => backend(name, { port })),
+            backends: backends.map((name) => backend(name, { port, subset })),
+            filters: [
+              ...(rewrites
+                ? [{ type: 'urlRewrite' as const, hostname: null, path: { type: 'full' as const, value: '//x/./y' } }]
+                : []),
+              ...(mirrors
+                ? [
+                    {
+                      type: 'requestMirror' as const,
+                      backend: { namespace: 'shop', name: 'db', port, subset },
+                      valid: true,
+                      perMillion: 1,
+                    },
+                  ]
+                : []),
+            ],
           }),
         ),
       { maxLength: 2 },
     ),
   })
   .map(route);
+
+const anyStreamRoute: fc.Arbitrary<MeshResource> = fc
+  .record({
+    isTls: fc.boolean(),
+    isIstio: fc.boolean(),
+    name: fc.constantFrom('s1', 's2'),
+    createdMs: fc.nat(1),
+    parents: anyParents,
+    clients: anyClients,
+    hostnames: fc.uniqueArray(fc.constantFrom('x.test', '*.test'), { maxLength: 2 }),
+    backends: fc.array(anyTarget, { maxLength: 2 }),
+    port: fc.constantFrom(0, 80),
+    subset: anySubset,
+  })
+  .map(({ isTls, isIstio, hostnames, backends, port, subset, ...fields }) => {
+    const to = backends.map((name) => streamBackend(name, { port, subset }));
+    if (isTls) {
+      return tlsRoute({ ...fields, source: isIstio ? 'VirtualService' : 'TLSRoute', hostnames, backends: to });
+    }
+    return tcpRoute({ ...fields, source: isIstio ? 'VirtualService' : 'TCPRoute', backends: to });
+  });
+
+const anyEntry: fc.Arbitrary<MeshResource> = fc
+  .record({
+    name: fc.constantFrom('e1', 'e2', 'e3'),
+    namespace: fc.constantFrom('shop', 'bank'),
+    hosts: fc.uniqueArray(fc.constantFrom(...HOSTS), { minLength: 1, maxLength: 2 }),
+    addresses: fc.uniqueArray(fc.constantFrom(...EXTERNAL_IPS, '198.51.100.0/24', '10.0.0.0/16', '10.0.0.1'), {
+      maxLength: 2,
+    }),
+    ports: fc
+      .uniqueArray(fc.constantFrom(80, 81), { minLength: 1, maxLength: 2 })
+      .map((ports) =>
+        ports.map((port) => ({ port, name: `p${port}`, protocol: 'http' as const, targetPort: port + 8000 })),
+      ),
+    resolution: fc.constantFrom('NONE' as const, 'STATIC' as const),
+    endpoints: fc
+      .uniqueArray(fc.constantFrom('203.0.113.1', '203.0.113.2', '10.0.0.2'), { maxLength: 2 })
+      .map((list) => list.map((address) => entryEndpoint(address, { labels: { app: 'web' } }))),
+    workloads: fc.uniqueArray(fc.constantFrom(...UIDS), { maxLength: 2 }).map((uids) => [...uids].sort()),
+    exportTo: anyClients,
+  })
+  .map(serviceEntry);
+
+const anyScope: fc.Arbitrary<MeshResource> = fc
+  .record({
+    name: fc.constantFrom('c1', 'c2'),
+    namespace: fc.constantFrom('shop', 'bank', 'istio-system'),
+    selector: fc.constantFrom(null, { app: 'web' }),
+    outboundTrafficPolicy: fc.constantFrom(null, 'REGISTRY_ONLY' as const),
+    createdMs: fc.nat(1),
+    hosts: fc.constantFrom(null, '*', 'web.shop.svc.cluster.local', '*.example.com'),
+  })
+  .map(({ hosts, ...fields }) =>
+    sidecarScope({
+      ...fields,
+      meshWide: fields.namespace === 'istio-system',
+      egress: hosts === null ? null : [{ port: null, hosts: [{ namespace: '*', host: hosts }] }],
+    }),
+  );
+
+const anyDestinationRule: fc.Arbitrary<MeshResource> = fc
+  .record({ name: fc.constantFrom('d1', 'd2'), services: fc.subarray(['shop/web', 'shop/api']) })
+  .map(
+    (fields): DestinationRule => ({
+      kind: 'destinationRule',
+      namespace: 'shop',
+      host: 'web.shop.svc.cluster.local',
+      trafficPolicy: null,
+      portPolicies: {},
+      subsets: [],
+      exportTo: ['*'],
+      workloadSelector: null,
+      ...fields,
+    }),
+  );
+
+const anyNetworkPolicy: fc.Arbitrary<MeshResource> = fc
+  .record({
+    name: fc.constantFrom('n1', 'n2'),
+    namespace: fc.constantFrom('shop', 'bank'),
+    matchLabels: fc.constantFrom<Record<string, string>[]>({}, { app: 'web' }),
+    ingress: fc.constantFrom(null, [], [{ peers: [], ports: [{ port: 8080, endPort: null }] }]),
+    egress: fc.constantFrom(null, []),
+  })
+  .map(
+    ({ matchLabels, ...fields }): NetworkPolicy => ({
+      kind: 'networkPolicy',
+      podSelector: { matchLabels, matchExpressions: [] },
+      ...fields,
+    }),
+  );
+
+const anyPeerAuthentication: fc.Arbitrary<MeshResource> = fc
+  .record({
+    name: fc.constantFrom('a1', 'a2'),
+    namespace: fc.constantFrom('shop', 'istio-system'),
+    selector: fc.constantFrom(null, { app: 'web' }),
+    mode: fc.constantFrom(null, 'STRICT' as const, 'PERMISSIVE' as const),
+    createdMs: fc.nat(1),
+  })
+  .map(
+    (fields): PeerAuthentication => ({
+      kind: 'peerAuthentication',
+      meshWide: fields.namespace === 'istio-system',
+      portModes: fields.selector === null ? {} : { '8080': 'DISABLE' },
+      ...fields,
+    }),
+  );
+
+const anyRequestAuthentication: fc.Arbitrary<MeshResource> = fc
+  .record({ name: fc.constantFrom('q1', 'q2'), selector: fc.constantFrom(null, { app: 'web' }) })
+  .map(
+    (fields): RequestAuthentication => ({
+      kind: 'requestAuthentication',
+      namespace: 'shop',
+      meshWide: false,
+      targetServices: [],
+      jwtRules: [],
+      ...fields,
+    }),
+  );
 
 const anyPolicy: fc.Arbitrary<MeshResource> = fc
   .record({
@@ -124,14 +297,27 @@ const anyPolicy: fc.Arbitrary<MeshResource> = fc
   );
 
 const anySettings: fc.Arbitrary<MeshResource> = fc
-  .record({ name: fc.constantFrom('istio', 'istio-canary'), metrics: fc.boolean(), bypass: fc.boolean() })
+  .record({
+    name: fc.constantFrom('istio', 'istio-canary'),
+    metrics: fc.boolean(),
+    bypass: fc.boolean(),
+    pathNormalization: fc.constantFrom('BASE' as const, 'MERGE_SLASHES' as const),
+    outboundTrafficPolicy: fc.constantFrom('ALLOW_ANY' as const, 'REGISTRY_ONLY' as const),
+  })
   .map((fields) => ({ ...DEFAULT_SETTINGS, ...fields }));
 
 const anyResource = fc.oneof(
   { weight: 3, arbitrary: anyWorkload },
   { weight: 2, arbitrary: anyService },
-  anyRoute,
+  { weight: 2, arbitrary: anyRoute },
+  { weight: 2, arbitrary: anyEntry },
+  anyStreamRoute,
+  anyScope,
+  anyDestinationRule,
   anyPolicy,
+  anyNetworkPolicy,
+  anyPeerAuthentication,
+  anyRequestAuthentication,
   anySettings,
 );
 const anyDelta: fc.Arbitrary<MeshDelta> = fc
@@ -141,18 +327,28 @@ const anyDelta: fc.Arbitrary<MeshDelta> = fc
     removals: removed.map(keyOf),
   }));
 
-/** The time limit bounds shrinking a failure; the runs themselves take a second or two. */
-const RUNS = { numRuns: 1500, interruptAfterTimeLimit: 30_000 };
+/** The time limit bounds shrinking a failure; the runs themselves take a few seconds. */
+const RUNS = { numRuns: 400, interruptAfterTimeLimit: 30_000 };
 
 const KINDS: MeshKind[] = [
   'workload',
   'service',
+  'serviceEntry',
   'httpRoute',
   'tlsRoute',
   'tcpRoute',
+  'destinationRule',
+  'sidecarScope',
   'authorizationPolicy',
+  'peerAuthentication',
+  'requestAuthentication',
+  'networkPolicy',
   'meshSettings',
 ];
+const CLIENTS = ['shop', 'bank', 'other'].map((namespace) => clientIn(namespace, { app: 'web' }));
+const SERVER_NAMES = [null, '', 'x.test', 'y.test'];
+/** Pods that ask, whether or not the mesh knows them. */
+const ASKING = ['shop', 'bank'].map((namespace) => workload({ uid: `client-${namespace}`, namespace }));
 const IDENTITIES: (Identity | null)[] = [
   null,
   { trustDomain: 'cluster.local', namespace: 'bank', serviceAccount: 'x' },
@@ -176,26 +372,42 @@ function destinationText(destination: Destination): unknown {
       ];
     case 'service': {
       const { service: to, port, target } = destination;
-      const routed = VIEWS.map((view) => {
-        const match = target.routes?.match(view, { namespace: 'shop', labels: {} });
-        return [
-          match?.name,
-          match?.backends.entries.map((entry) => [
-            entry.cluster?.name,
-            entry.cluster?.endpoints.map(endpointText).sort(),
-          ]),
-        ];
-      });
       return [
         to,
         port,
         target.protocol,
-        target.cluster.endpoints.map(endpointText).sort(),
+        clusterText(target.cluster),
         target.routes === null,
-        routed,
+        VIEWS.flatMap((view) =>
+          CLIENTS.map((client) => routeText(target.routes?.match(view, client) ?? null, view.path)),
+        ),
+        SERVER_NAMES.flatMap((name) =>
+          CLIENTS.map((client) => streamText(target.streams?.match(name, client, '10.0.0.1') ?? null)),
+        ),
       ];
     }
   }
+}
+
+function clusterText(cluster: Cluster | null): unknown {
+  return cluster && [cluster.name, cluster.passthrough, ...cluster.endpoints.map(endpointText).sort()];
+}
+
+function routeText(match: RouteMatch | null, path: string): unknown {
+  return (
+    match && [
+      match.name,
+      match.backends.entries.map(({ cluster, rewrite }) => [
+        clusterText(cluster),
+        rewrite && rewrittenPath(rewrite, match.matched, path),
+      ]),
+      match.actions?.mirrors.map(({ cluster }) => clusterText(cluster)),
+    ]
+  );
+}
+
+function streamText(match: StreamMatch | null): unknown {
+  return match && [match.name, match.ruleIndex, match.backends.entries.map(({ cluster }) => clusterText(cluster))];
 }
 
 function sortedEntries(entries: readonly BypassEntry[]): string[] {
@@ -232,9 +444,29 @@ function everything(state: MeshState): unknown {
     );
   return {
     resources: KINDS.map((kind) => [...state.list(kind)].sort((a, b) => (keyOf(a).key < keyOf(b).key ? -1 : 1))),
-    resolved: [...VIPS, ...POD_IPS, '192.0.2.1'].flatMap((ip) =>
+    resolved: [...VIPS, ...POD_IPS, ...EXTERNAL_IPS, '203.0.113.1', '192.0.2.1'].flatMap((ip) =>
       PORTS.map((port) => destinationText(state.resolve(ip, port))),
     ),
+    seen: ASKING.map((client) => [
+      state.outboundTrafficPolicy(client),
+      ...[...VIPS, ...POD_IPS, ...EXTERNAL_IPS].map((ip) => destinationText(state.resolveFor(client, ip, 80))),
+      ...['a.example.com', 'c.example.com'].map((host) => {
+        const found = state.resolveHost(client, host, 80, 4);
+        return found && destinationText(found);
+      }),
+    ]),
+    hosts: PORTS.map((port) => state.knowsHostsAt(port)),
+    policies: state
+      .list('workload')
+      .map((one) => [
+        one.uid,
+        PORTS.map((port) => state.networkPolicy(one).ingress(one, port, null, '192.0.2.1')),
+        state.networkPolicy(one).egress(one, null, '192.0.2.1', 80),
+        PORTS.map((port) => state.peerAuthentication(one).forPort(port)),
+        state.requestAuthentication(one).isEmpty,
+        mayBypass(state, one),
+      ])
+      .sort((one, other) => (String(one[0]) < String(other[0]) ? -1 : 1)),
     settings: state.settings,
     bypass: sortedEntries(bypassDestinations(state, 100).entries),
     own: state
@@ -253,7 +485,7 @@ function everything(state: MeshState): unknown {
 }
 
 function rebuilt(state: MeshState): MeshState {
-  const fresh = new MeshState();
+  const fresh = new MeshState({ node: NODE });
   const result = fresh.apply({ upserts: KINDS.flatMap((kind) => state.list(kind)), removals: [] });
   assert.ok(result.ok, result.ok ? '' : result.error);
   return fresh;
@@ -263,7 +495,7 @@ describe('MeshState', () => {
   it('after any deltas answers as one built at once, whether or not it was asked in between', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(anyDelta, fc.boolean()), { minLength: 1, maxLength: 8 }), (steps) => {
-        const state = new MeshState();
+        const state = new MeshState({ node: NODE });
         for (const [delta, ask] of steps) {
           assert.deepEqual(state.apply(delta), { ok: true });
           if (ask) everything(state); // compiles everything, so that stale leftovers would show

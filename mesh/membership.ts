@@ -1,0 +1,183 @@
+/**
+ * Workloads and ServiceEntries, kept so that each knows of the other: a ServiceEntry brings Services (its hosts) and workloads (its
+ * static endpoints), and makes the pods that it selects back its hosts too. Whatever comes or goes, the tables end up the same as if
+ * all had come at once.
+ */
+import { type ExternalService, servicesOfEntry, servicesOfSelected, workloadsOfEntry } from './external-services.ts';
+import { keyOf, type NamespacedName, type TargetPort, type Workload } from './model.ts';
+import type { ServiceTable } from './service-table.ts';
+import type { ServiceEntry } from './traffic-model.ts';
+import { sameJson } from './validate.ts';
+import type { Visibility } from './visibility.ts';
+import type { WorkloadTable } from './workload-table.ts';
+
+/** The tables that are kept, and who is told. */
+export interface MembershipParts {
+  readonly workloads: WorkloadTable;
+  readonly services: ServiceTable;
+  readonly visibility: Visibility;
+  /** A host of a ServiceEntry came, went or changed. */
+  readonly onServiceChanged: (key: NamespacedName) => void;
+  /** A workload is gone. */
+  readonly onWorkloadGone: (uid: string) => void;
+}
+
+/** A host as one of the entries that name it has it. */
+interface Offer {
+  readonly entry: ServiceEntry;
+  readonly external: ExternalService;
+}
+
+const NO_SERVICES: Readonly<Record<NamespacedName, readonly TargetPort[]>> = {};
+
+export class Membership {
+  readonly #parts: MembershipParts;
+  /** As they came: what they back through ServiceEntries is added only in the table. */
+  readonly #given = new Map<string, Workload>();
+  readonly #entries = new Map<NamespacedName, ServiceEntry>();
+  /** uid → the ServiceEntries that select the pod, by key. */
+  readonly #selectedBy = new Map<string, Set<NamespacedName>>();
+  /** Host (as a Service is named) → by key of the entry. The first by key counts; endpoints of all back it. */
+  readonly #offers = new Map<NamespacedName, Map<NamespacedName, Offer>>();
+  /** What is in the table of Services. */
+  readonly #chosen = new Map<NamespacedName, ExternalService>();
+
+  constructor(parts: MembershipParts) {
+    this.#parts = parts;
+  }
+
+  /** As they came, in the order in which they first did. */
+  workloads(): readonly Workload[] {
+    return [...this.#given.values()];
+  }
+
+  /** As it came. */
+  workload(uid: string): Workload | null {
+    return this.#given.get(uid) ?? null;
+  }
+
+  entries(): readonly ServiceEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** False: it is there already, equal. */
+  upsertWorkload(workload: Workload): boolean {
+    if (sameJson(this.#given.get(workload.uid), workload)) return false;
+    this.#given.set(workload.uid, workload);
+    this.#place(workload);
+    return true;
+  }
+
+  /** False: there was none. */
+  removeWorkload(uid: string): boolean {
+    if (!this.#given.delete(uid)) return false;
+    this.#drop(uid);
+    return true;
+  }
+
+  /** As upsertWorkload. */
+  upsertEntry(entry: ServiceEntry): boolean {
+    const { key } = keyOf(entry);
+    const previous = this.#entries.get(key);
+    if (sameJson(previous, entry)) return false;
+    this.#entries.set(key, entry);
+    this.#replaceEntry(key, previous ?? null, entry);
+    return true;
+  }
+
+  /** As removeWorkload. */
+  removeEntry(key: NamespacedName): boolean {
+    const previous = this.#entries.get(key);
+    if (previous === undefined) return false;
+    this.#entries.delete(key);
+    this.#replaceEntry(key, previous, null);
+    return true;
+  }
+
+  #replaceEntry(key: NamespacedName, previous: ServiceEntry | null, next: ServiceEntry | null): void {
+    this.#offer(key, previous, next);
+    const endpoints = next === null ? [] : workloadsOfEntry(next);
+    const present = new Set(endpoints.map(({ uid }) => uid));
+    for (const { uid } of previous === null ? [] : workloadsOfEntry(previous)) if (!present.has(uid)) this.#drop(uid);
+    for (const endpoint of endpoints) this.#place(endpoint);
+    for (const uid of previous?.workloads ?? []) {
+      const selecting = this.#selectedBy.get(uid);
+      selecting?.delete(key);
+      if (selecting?.size === 0) this.#selectedBy.delete(uid);
+    }
+    for (const uid of next?.workloads ?? []) {
+      const selecting = this.#selectedBy.get(uid) ?? new Set();
+      this.#selectedBy.set(uid, selecting.add(key));
+    }
+    for (const uid of new Set([...(previous?.workloads ?? []), ...(next?.workloads ?? [])])) {
+      const given = this.#given.get(uid);
+      if (given !== undefined) this.#place(given);
+    }
+  }
+
+  /** Takes back what the entry said of its hosts, and says the new. */
+  #offer(key: NamespacedName, previous: ServiceEntry | null, next: ServiceEntry | null): void {
+    const touched = new Set<NamespacedName>();
+    for (const { service } of previous === null ? [] : servicesOfEntry(previous)) {
+      const host = keyOf(service).key;
+      const offers = this.#offers.get(host);
+      offers?.delete(key);
+      if (offers?.size === 0) this.#offers.delete(host);
+      touched.add(host);
+    }
+    for (const external of next === null ? [] : servicesOfEntry(next)) {
+      const host = keyOf(external.service).key;
+      const offers = this.#offers.get(host) ?? new Map<NamespacedName, Offer>();
+      this.#offers.set(host, offers.set(key, { entry: next as ServiceEntry, external }));
+      touched.add(host);
+    }
+    for (const host of touched) this.#choose(host);
+  }
+
+  #choose(host: NamespacedName): void {
+    const { services, visibility, onServiceChanged } = this.#parts;
+    const offers = this.#offers.get(host);
+    const first = [...(offers?.keys() ?? [])].sort()[0];
+    const chosen = first === undefined ? undefined : offers?.get(first);
+    visibility.setExport(host, chosen?.entry.exportTo ?? null);
+    if (chosen === undefined) {
+      if (this.#chosen.delete(host)) services.remove(host);
+    } else {
+      if (sameJson(this.#chosen.get(host), chosen.external)) return;
+      this.#chosen.set(host, chosen.external);
+      services.upsert(chosen.external.service, chosen.external);
+    }
+    onServiceChanged(host);
+  }
+
+  /** Puts a workload into the table with everything that it backs. */
+  #place(given: Workload): void {
+    const { workloads, services } = this.#parts;
+    const previous = workloads.byUid(given.uid);
+    const more = this.#selectedServices(given.uid);
+    const workload = more === NO_SERVICES ? given : { ...given, services: { ...given.services, ...more } };
+    if (previous !== null && sameJson(previous, workload)) return;
+    workloads.upsert(workload);
+    for (const service of servicesOf(previous, workload)) services.membersChanged(service);
+  }
+
+  #drop(uid: string): void {
+    const { workloads, services, onWorkloadGone } = this.#parts;
+    const previous = workloads.byUid(uid);
+    if (previous === null) return;
+    workloads.remove(uid);
+    for (const service of servicesOf(previous, null)) services.membersChanged(service);
+    onWorkloadGone(uid);
+  }
+
+  #selectedServices(uid: string): Readonly<Record<NamespacedName, readonly TargetPort[]>> {
+    const selecting = this.#selectedBy.get(uid);
+    if (selecting === undefined) return NO_SERVICES;
+    const entries = [...selecting].sort().flatMap((key) => this.#entries.get(key) ?? []);
+    return Object.assign({}, ...entries.map(servicesOfSelected)) as Record<NamespacedName, readonly TargetPort[]>;
+  }
+}
+
+function servicesOf(previous: Workload | null, next: Workload | null): ReadonlySet<NamespacedName> {
+  return new Set([...Object.keys(previous?.services ?? {}), ...Object.keys(next?.services ?? {})]);
+}

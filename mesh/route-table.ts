@@ -199,6 +199,7 @@ export class RouteTable {
  * after all headers (RouteEntryImplBase::finalizeRequestHeaders).
  */
 function hostOf(filters: readonly HttpFilter[]): string | null {
+  if (filters.length === 0) return null;
   const written = compileHeaderEdits(modifiersOf(filters), 'requestHeaderModifier')?.host ?? null;
   return filters.filter(isRewrite).reduce<string | null>((host, { hostname }) => hostname ?? host, null) ?? written;
 }

@@ -140,11 +140,13 @@ export class RouteTable {
     const key = routes.map((route) => this.routes.indexOf(route)).join();
     const known = this.#byRoutes.get(key);
     if (known !== undefined) return known;
-    const index = new RuleIndex(inOrder, this.#port);
+    const index = new RuleIndex(inOrder, this.#port, (route, ruleIndex, path) => {
+      const base = this.#compile(route, route.rules[ruleIndex] as HttpRouteRule, ruleIndex);
+      return path === null ? base : { ...base, matched: path };
+    });
     for (const route of routes) {
       route.rules.forEach((rule, ruleIndex) => {
-        const base = this.#compile(route, rule, ruleIndex);
-        index.add(rule.matches, (path) => (path === null ? base : { ...base, matched: path }));
+        index.add(route, ruleIndex, rule);
       });
     }
     index.seal();
@@ -152,7 +154,7 @@ export class RouteTable {
     return index;
   }
 
-  /** One compiled form per rule, whatever the number of views. */
+  /** One compiled form per rule that was ever found, whatever the number of views. */
   #compile(route: HttpRoute, rule: HttpRouteRule, ruleIndex: number): RouteMatch {
     let ofRoute = this.#compiled.get(route);
     if (ofRoute === undefined) {

@@ -35,6 +35,8 @@ const SHAPES: readonly Shape[] = [
 
 /** @param measure ns of one call of its argument */
 export function routeRows(measure: (work: (i: number) => number) => number): RouteRow[] {
+  // Once for the compiler, which knows only then what all shapes have in common.
+  for (const shape of SHAPES) for (const what of ['match', 'miss']) figure(shape, what, 100, measure);
   return SHAPES.flatMap((shape) =>
     ['match', 'miss', 'compile'].flatMap((what) => {
       const figures = RULE_COUNTS.map((count) => figure(shape, what, count, measure));

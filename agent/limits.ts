@@ -289,6 +289,8 @@ export const limits = {
   cniReadyWaitMs: 10_000,
   /** Request body on the CNI and admin sockets, octets. */
   localRequestBytesMax: 1_048_576,
+  /** Requests that POST /explain decides at once: a few milliseconds of the supervisor's time. */
+  explainLinesMax: 256,
   /** Pods per node; further ADDs fail. */
   podsPerNodeMax: 1_024,
 

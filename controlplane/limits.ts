@@ -25,6 +25,12 @@ export const limits = {
   // --- configuration
   /** Elements of any list in an object. */
   listLengthMax: 4_096,
+  /** Entries of any mapping of text to text: labels, annotations, selectors. Agents take twice as many. */
+  mapEntriesMax: 4_096,
+  /** Container ports of one pod that have names. */
+  namedPortsMax: 4_096,
+  /** Services that one pod backs; further ones by name are left out and reported. Agents take twice as many. */
+  podServicesMax: 4_096,
   /** Findings kept and shown; the number left out is shown too. */
   findingsMax: 1_000,
   /** Sum of an HTTPRoute's rules; the Gateway API allows 16, large meshes generate more. */

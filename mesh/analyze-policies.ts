@@ -1,5 +1,6 @@
 /** Checks of AuthorizationPolicy, PeerAuthentication, RequestAuthentication and NetworkPolicy for `weir analyze`. Pure. */
 import type { AnalysisFinding } from './analyze.ts';
+import { selectorMatches } from './label-selector.ts';
 import type { PortProtocol, Workload } from './model.ts';
 import type { AuthorizationPolicy, LabelSelector, PolicyOperation, PolicyRule } from './policy-model.ts';
 import type { MeshState } from './state.ts';
@@ -25,7 +26,7 @@ export function analyzePolicies(mesh: MeshState): AnalysisFinding[] {
   }
   for (const policy of mesh.list('networkPolicy')) {
     if (workloads.length === 0 || isEverything(policy.podSelector)) continue;
-    if (workloads.some((pod) => pod.namespace === policy.namespace && labelsMatch(policy.podSelector, pod.labels)))
+    if (workloads.some((pod) => pod.namespace === policy.namespace && selectorMatches(policy.podSelector, pod.labels)))
       continue;
     found.push(nothing('NetworkPolicy', policy, ['spec', 'podSelector']));
   }
@@ -206,21 +207,4 @@ function takenBack(values: readonly (string | number)[], notValues: readonly (st
 
 function isEverything({ matchLabels, matchExpressions }: LabelSelector): boolean {
   return Object.keys(matchLabels).length === 0 && matchExpressions.length === 0;
-}
-
-function labelsMatch(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  if (!Object.entries(selector.matchLabels).every(([name, value]) => labels[name] === value)) return false;
-  return selector.matchExpressions.every(({ key, operator, values }) => {
-    const value = labels[key];
-    switch (operator) {
-      case 'In':
-        return value !== undefined && values.includes(value);
-      case 'NotIn':
-        return value === undefined || !values.includes(value);
-      case 'Exists':
-        return value !== undefined;
-      case 'DoesNotExist':
-        return value === undefined;
-    }
-  });
 }

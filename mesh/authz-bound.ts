@@ -26,13 +26,12 @@ export class BoundAction {
   /** Where a request may match something that comes before `always`. */
   readonly groups: readonly SourceGroup[];
 
-  constructor(groups: readonly SourceGroup[], denies: boolean) {
+  constructor(groups: readonly SourceGroup[]) {
     let always: Clause | null = null;
     let onTcp: Clause | null = null;
     let gated = false;
     for (const { requests, gate } of groups) {
       if (gate === null) always = earlier(always, requests.always);
-      if (gate !== null && !denies) continue;
       const candidate = requests.onTcp;
       if (candidate === null || (onTcp !== null && !isBetterOnTcp(candidate, gate !== null, onTcp, gated))) continue;
       onTcp = candidate;

@@ -23,7 +23,7 @@ interface Clause {
   readonly unknown?: boolean;
   /** Cannot be said to be none of `unwanted`: as `unknown`, for those. */
   readonly unreadable?: boolean;
-  holds(value: string): boolean;
+  readonly holds: (value: string) => boolean;
 }
 
 /** The first entry that fails, as its field and values; null: all hold. */

@@ -45,8 +45,8 @@ const DIMENSIONS: readonly Dimension[] = [
 
 interface Dimension {
   /** Empty: the match does not depend on it. */
-  patterns(match: RequestMatch): readonly string[];
-  read(view: RequestView): string;
+  readonly patterns: (match: RequestMatch) => readonly string[];
+  readonly read: (view: RequestView) => string;
 }
 
 /** Results of lookups; every user takes off what it has put on. */
@@ -54,7 +54,8 @@ const found: Bucket[] = [];
 
 class Bucket {
   readonly #clauses: Clause[] = [];
-  readonly #level: number;
+  /** Index of the dimension that it is split by; how many there are when it is not to be split. */
+  #level: number;
   #index: StringIndex<Bucket> | null = null;
   /** Of paths only. */
   #templates: TemplateTrie<Bucket> | null = null;
@@ -78,11 +79,12 @@ class Bucket {
   find(view: RequestView, best: Clause | null): Clause | null {
     if (this.#level === DIMENSIONS.length || this.#clauses.length <= SCAN_MAX) return this.#scan(view, best);
     const rest = this.#rest ?? this.#split();
+    if (rest === null) return this.#scan(view, best);
     const base = found.length;
     this.#collect((DIMENSIONS[this.#level] as Dimension).read(view));
     const end = found.length;
     for (let i = base; i < end; i++) best = (found[i] as Bucket).find(view, best);
-    found.length = base;
+    while (found.length > base) found.pop(); // setting the length would take longer than all of the above
     return rest.find(view, best);
   }
 
@@ -101,19 +103,26 @@ class Bucket {
     return best;
   }
 
-  /** Returns the rest: what has no pattern in this dimension. */
-  #split(): Bucket {
+  /** By the first dimension that some clause goes by; null: there is none. Returns the rest: what has no pattern in it. */
+  #split(): Bucket | null {
+    while (!this.#clauses.some((clause) => this.#patterns(clause).length > 0)) {
+      this.#level++;
+      if (this.#level === DIMENSIONS.length) return null;
+    }
     const next = this.#level + 1;
-    const { patterns } = DIMENSIONS[this.#level] as Dimension;
     const rest = new Bucket(next);
     const make = (): Bucket => new Bucket(next);
     for (const clause of this.#clauses) {
-      const values = patterns(clause.request as RequestMatch);
+      const values = this.#patterns(clause);
       if (values.length === 0 || (this.#level > 0 && values.length > LISTED_VALUES_MAX)) rest.add(clause);
       else for (const value of values) this.#bucketOf(value, make).add(clause);
     }
     this.#rest = rest;
     return rest;
+  }
+
+  #patterns(clause: Clause): readonly string[] {
+    return (DIMENSIONS[this.#level] as Dimension).patterns(clause.request as RequestMatch);
   }
 
   #bucketOf(value: string, make: () => Bucket): Bucket {

@@ -283,7 +283,7 @@ export class Authorization {
       set.deny.collect(facts, deny);
       set.allow.collect(facts, allow);
     }
-    return new BoundRules(new BoundAction(deny, true), new BoundAction(allow, false), this.#noneMatched);
+    return new BoundRules(new BoundAction(deny), new BoundAction(allow), this.#noneMatched);
   }
 }
 

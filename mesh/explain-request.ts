@@ -64,10 +64,12 @@ export type ParsedRequest =
   /** `id`: what could be read of it, '' otherwise. */
   | { readonly ok: false; readonly id: string; readonly error: string };
 
-/** UTF-16 units of one line: several times what the largest head of a request takes. */
-export const REQUEST_LINE_MAX = 1_048_576;
+/** UTF-16 units of one line: several times what the largest head of a request takes, and what agents are asked at once. */
+export const REQUEST_LINE_MAX = 262_144;
 /** Header fields of one request: what agents accept (agent/limits.ts). */
 const HEADERS_MAX = 1_024;
+/** UTF-16 units of one text: an agent takes heads of 64 KiB at most, in octets. */
+const TEXT_MAX = 16_384;
 const PRINCIPAL = /^(?:spiffe:\/\/)?([^/]{1,255})\/ns\/([^/]{1,255})\/sa\/([^/]{1,255})$/;
 
 type Json = Readonly<Record<string, unknown>>;
@@ -215,8 +217,9 @@ function mapping(value: unknown, field: string): Json {
 }
 
 function text(value: unknown, field: string): string {
-  if (typeof value === 'string') return value;
-  throw new Fault(`${field} must be text`);
+  if (typeof value !== 'string') throw new Fault(`${field} must be text`);
+  if (value.length > TEXT_MAX) throw new Fault(`${field} is longer than ${TEXT_MAX} characters, which no agent takes`);
+  return value;
 }
 
 function optionalText(value: unknown, field: string): string | null {

@@ -234,8 +234,8 @@ function endpointOf(cluster: Cluster | null): Reached | null {
   return endpoint === undefined ? null : { workload: endpoint.workload, ip: endpoint.address, port: endpoint.port };
 }
 
-function withQuery({ path, query }: PlainRequest): string {
-  return query === '' ? path : `${path}?${query}`;
+function withQuery({ path, search }: PlainRequest): string {
+  return path + search;
 }
 
 function ruleText({ route, rule, ruleIndex }: RouteMatch): string {

@@ -33,18 +33,27 @@ const TARGET = /^[!-~]+$/;
 /** RFC 9110 section 5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
+/** What a PlainRequest is made of: the target taken apart, the path normalised. */
+export interface PlainFields extends Omit<PlainParts, 'target'> {
+  readonly path: string;
+  /** With its `?`; '' when the target has none. `?` alone is forwarded as it came. */
+  readonly search: string;
+}
+
 export class PlainRequest implements RequestView {
   readonly method: string;
   readonly path: string;
+  readonly search: string;
   readonly query: string;
   readonly host: string;
   readonly #headers: readonly NameValue[];
   readonly #claims: JwtClaims | null;
 
-  constructor(parts: Omit<PlainParts, 'target'> & { readonly path: string; readonly query: string }) {
+  constructor(parts: PlainFields) {
     this.method = parts.method;
     this.path = parts.path;
-    this.query = parts.query;
+    this.search = parts.search;
+    this.query = parts.search.slice(1);
     this.host = hostWithoutPort(parts.host);
     this.#headers = parts.headers.map(({ name, value }) => ({ name: name.toLowerCase(), value }));
     this.#claims = parts.claims;
@@ -65,8 +74,8 @@ export class PlainRequest implements RequestView {
 
   /** The same request with what a verified token claims. */
   withClaims(claims: JwtClaims | null): PlainRequest {
-    const { method, path, query, host } = this;
-    return new PlainRequest({ method, path, query, host, headers: this.#headers, claims });
+    const { method, path, search, host } = this;
+    return new PlainRequest({ method, path, search, host, headers: this.#headers, claims });
   }
 
   /** The same request as it is forwarded: names of `set` replace all fields of that name. */
@@ -75,12 +84,12 @@ export class PlainRequest implements RequestView {
     readonly host: string;
     readonly headers: readonly NameValue[];
   }): PlainRequest {
-    const { method, query } = this;
+    const { method, search } = this;
     const headers = changes.headers.filter(({ name }) => name !== 'host');
     const withHost = [{ name: 'host', value: changes.host }, ...headers];
     return new PlainRequest({
       method,
-      query,
+      search,
       path: changes.path,
       host: changes.host,
       headers: withHost,
@@ -101,7 +110,7 @@ export function plainRequest(parts: PlainParts, mode: PathNormalization): PlainR
   if (method === 'CONNECT') {
     return {
       ok: true,
-      request: new PlainRequest({ method, path: '', query: '', host: parts.target, headers, claims }),
+      request: new PlainRequest({ method, path: '', search: '', host: parts.target, headers, claims }),
     };
   }
   const absolute = ABSOLUTE.exec(parts.target);
@@ -114,9 +123,12 @@ export function plainRequest(parts: PlainParts, mode: PathNormalization): PlainR
   const rawPath = mark < 0 ? rest : rest.slice(0, mark);
   const normal = normalisePath(rawPath, mode);
   if (!normal.ok) return { ok: false, reason: normal.reason };
-  const query = mark < 0 ? '' : rest.slice(mark + 1);
+  const search = mark < 0 ? '' : rest.slice(mark);
   const withHost = [{ name: 'host', value: host }, ...headers.filter(({ name }) => name.toLowerCase() !== 'host')];
-  return { ok: true, request: new PlainRequest({ method, path: normal.path, query, host, headers: withHost, claims }) };
+  return {
+    ok: true,
+    request: new PlainRequest({ method, path: normal.path, search, host, headers: withHost, claims }),
+  };
 }
 
 /** Lower case, without port and final dot; brackets of an IPv6 address stay. */

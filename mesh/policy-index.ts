@@ -1,5 +1,5 @@
 /** The AuthorizationPolicies of the mesh, by the workloads that they apply to. */
-import { type ScopedPolicy, WorkloadAuthorization } from './authz.ts';
+import { WorkloadAuthorization } from './authz.ts';
 import { CompiledPolicy } from './authz-rule.ts';
 import type { AuthorizationPolicy } from './policy-model.ts';
 import { ScopedPolicyIndex } from './scope-index.ts';
@@ -24,18 +24,4 @@ export class PolicyIndex extends ScopedPolicyIndex<AuthorizationPolicy, Compiled
     this.#trust = trust;
     this.recompile();
   }
-}
-
-/** True when both lists hold the same compiled policies on the same ports. */
-export function sameScope(left: readonly ScopedPolicy[], right: readonly ScopedPolicy[]): boolean {
-  if (left.length !== right.length) return false;
-  return left.every((scoped, i) => {
-    const other = right[i] as ScopedPolicy;
-    return scoped.policy === other.policy && samePorts(scoped.ports, other.ports);
-  });
-}
-
-function samePorts(left: readonly number[] | null, right: readonly number[] | null): boolean {
-  if (left === null || right === null) return left === right;
-  return left.length === right.length && left.every((port, i) => port === right[i]);
 }

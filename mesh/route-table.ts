@@ -133,7 +133,9 @@ export class RouteTable {
     const consumer = gateway.filter(({ clients }) => !clients.includes(EVERYBODY));
     const chosen = consumer.length > 0 ? consumer : gateway;
     if (chosen.length > 0) return this.#index(chosen, false);
-    return visible.length === 0 ? null : this.#index([...visible].sort(compareRoutes), true);
+    // Of several VirtualServices for one host the oldest alone decides, as in Istio.
+    const [oldest] = [...visible].sort(compareRoutes);
+    return oldest === undefined ? null : this.#index([oldest], true);
   }
 
   #index(routes: readonly HttpRoute[], inOrder: boolean): RuleIndex {

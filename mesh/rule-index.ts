@@ -89,7 +89,8 @@ class LiteralPaths {
 
   /** Into `found`, the shortest first. */
   collectPrefixes(path: string): void {
-    found.length = 0;
+    // Setting the length would give the array's memory back, and take longer than all the rest.
+    while (found.length > 0) found.pop();
     this.#prefixes.collect(path, found);
   }
 

@@ -165,11 +165,6 @@ export class ScopedPolicyIndex<P, C, V> {
     this.#version++;
   }
 
-  /** Policies that apply to a workload, sorted by name so that verdicts name the same policy everywhere. */
-  policiesFor(workload: Workload): Scoped<C>[] {
-    return this.#applied(workload).map(({ entry, ports }) => ({ policy: this.#compiled(entry), ports }));
-  }
-
   #take(key: string, applied: readonly Applied<P, C>[]): Shared<V> {
     const shared = this.#shared.get(key) ?? { key, value: this.#combine(applied), users: 0 };
     shared.users++;
@@ -191,6 +186,7 @@ export class ScopedPolicyIndex<P, C, V> {
     return entry.compiled;
   }
 
+  /** The policies that apply, sorted by name so that verdicts name the same policy everywhere. */
   #applied(workload: Workload): Applied<P, C>[] {
     const found: Applied<P, C>[] = [];
     for (const scope of [MESH, workload.namespace]) {

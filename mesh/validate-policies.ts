@@ -171,11 +171,11 @@ const jwks: Check = (value, at) => {
   return refusal === null ? null : `${at}: ${refusal}`;
 };
 
-const httpUrl = written(/^https?:\/\/[^\s/?#@]+[^\s#]*$/, 'is not an http or https URL');
+const httpUrl = written(/^https?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/, 'is not an http or https URL');
 
 const jwtRule = closed(
   {
-    issuer: text,
+    issuer: anyText,
     audiences: texts,
     jwks: orNull(both(textUpTo(JWKS_LENGTH_MAX), jwks)),
     jwksUri: orNull(httpUrl),
@@ -188,7 +188,8 @@ const jwtRule = closed(
     timeoutMs: orNull(durationMs),
   },
   (value, at) => {
-    const rule = value as { readonly jwks: unknown; readonly jwksUri: unknown };
+    const rule = value as { readonly issuer: string; readonly jwks: unknown; readonly jwksUri: unknown };
+    if (rule.issuer === '' && rule.jwksUri === null) return `${at}.issuer: is empty: write it, or jwksUri`;
     return rule.jwks === null || rule.jwksUri === null
       ? null
       : `${at}.jwksUri: cannot be combined with jwks: keep one of them`;

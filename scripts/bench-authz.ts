@@ -112,10 +112,13 @@ const TARGET: Workload = {
   services: {},
 };
 
+/** Texts as the codecs read them: out of octets, not concatenated. */
 function view(n: number): RequestView {
+  const read = (text: string): string => Buffer.from(text, 'latin1').toString('latin1');
   const suffix = ['', '/item', '', '', '/a/b'][n % 5];
-  const path = n % 7 === 0 ? `/other/${n}` : `/api/v1/resource${n}${suffix}`;
-  return { method: 'GET', path, query: '', host: `host${n}.example`, header: () => undefined, headerValues: () => [] };
+  const path = read(n % 7 === 0 ? `/other/${n}` : `/api/v1/resource${n}${suffix}`);
+  const host = read(`host${n}.example`);
+  return { method: 'GET', path, query: '', host, header: () => undefined, headerValues: () => [] };
 }
 
 function facts(n: number): ConnectionFacts {

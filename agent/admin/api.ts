@@ -3,7 +3,12 @@
  * are added to, never renamed. Times are ISO 8601, durations ms, sizes bytes.
  */
 import type { ServicePort } from '../../mesh/model.ts';
-import type { AuthorizationPolicy } from '../../mesh/policy-model.ts';
+import type {
+  AuthorizationPolicy,
+  NetworkPolicy,
+  PeerAuthentication,
+  RequestAuthentication,
+} from '../../mesh/policy-model.ts';
 import type { HttpRoute, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
 import type { AccessLogMode, ConnectionInfo, Labels, LogLevel, RequestTrace } from '../ipc/messages.ts';
 
@@ -159,9 +164,8 @@ export interface ServiceDocument {
 export type RouteDocument = HttpRoute | TlsRoute | TcpRoute;
 
 /** GET /policies: the resource as the agent holds it, and the pods of this node in its scope. */
-export interface PolicyDocument extends Omit<AuthorizationPolicy, 'kind'> {
-  readonly appliesTo: readonly string[];
-}
+export type PolicyDocument = PolicyResource & { readonly appliesTo: readonly string[] };
+export type PolicyResource = AuthorizationPolicy | PeerAuthentication | RequestAuthentication | NetworkPolicy;
 
 /** GET /connections */
 export interface ConnectionsDocument {

@@ -1,6 +1,6 @@
 /** Turns what the agent holds into the documents of api.ts. Pure. */
+import { selectorMatches } from '../../mesh/label-selector.ts';
 import { keyOf, type MeshResource, principalOf, type Service, type Workload } from '../../mesh/model.ts';
-import type { AuthorizationPolicy } from '../../mesh/policy-model.ts';
 import type { Enrolled } from '../capture/enrolment-types.ts';
 import type { CaptureReport } from '../capture/verify.ts';
 import { DURATION_BUCKETS_MS } from '../ipc/messages.ts';
@@ -28,6 +28,7 @@ import type {
   PodDocument,
   PodStatsDocument,
   PolicyDocument,
+  PolicyResource,
   RouteDocument,
   ServiceDocument,
   StatsDocument,
@@ -82,19 +83,34 @@ export function policyDocuments(resources: readonly MeshResource[], localUids: R
   const local = resources.filter(
     (resource): resource is Workload => resource.kind === 'workload' && localUids.has(resource.uid),
   );
-  const policies = resources.filter(
-    (resource): resource is AuthorizationPolicy => resource.kind === 'authorizationPolicy',
-  );
-  return policies.sort(byName).map(({ kind: _kind, ...policy }) => {
-    const inScope = local.filter((workload) => isInScope(policy, workload));
-    return { ...policy, appliesTo: inScope.map((workload) => `${workload.namespace}/${workload.name}`).sort() };
-  });
+  const policies = resources.filter(isPolicy);
+  return policies
+    .sort((a, b) => byName(a, b) || a.kind.localeCompare(b.kind))
+    .map((policy) => {
+      const inScope = local.filter((workload) => isInScope(policy, workload));
+      return { ...policy, appliesTo: inScope.map((workload) => `${workload.namespace}/${workload.name}`).sort() };
+    });
+}
+
+function isPolicy(resource: MeshResource): resource is PolicyResource {
+  switch (resource.kind) {
+    case 'authorizationPolicy':
+    case 'peerAuthentication':
+    case 'requestAuthentication':
+    case 'networkPolicy':
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** Istio's scope: root namespace = whole mesh, else the policy's namespace; selector or targetRefs narrow it. */
-function isInScope(policy: Omit<AuthorizationPolicy, 'kind'>, workload: Workload): boolean {
+function isInScope(policy: PolicyResource, workload: Workload): boolean {
+  if (policy.kind === 'networkPolicy') {
+    return policy.namespace === workload.namespace && selectorMatches(policy.podSelector, workload.labels);
+  }
   if (!policy.meshWide && policy.namespace !== workload.namespace) return false;
-  if (policy.targetServices.length > 0) {
+  if (policy.kind !== 'peerAuthentication' && policy.targetServices.length > 0) {
     return policy.targetServices.some((service) => Object.hasOwn(workload.services, service));
   }
   const labels = Object.entries(policy.selector ?? {});

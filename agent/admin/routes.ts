@@ -1,5 +1,6 @@
 /** The admin API: which request does what. What the agent is, it asks through AdminView. */
 import type { AccessLogMode, LogLevel } from '../ipc/messages.ts';
+import type { Decision } from '../../mesh/explain.ts';
 import { limits } from '../limits.ts';
 import type {
   AccessLogDocument,
@@ -32,6 +33,8 @@ export interface AdminView {
   connections(): Promise<ConnectionsDocument>;
   /** The last requests that were logged or refused, newest first; with an id that one, if it is still known. */
   requests(id: string | null): Promise<RequestsDocument>;
+  /** Decides what is asked in the body; throws AdminError for a body that asks nothing. */
+  explain(body: unknown): readonly Decision[];
   stats(): Promise<StatsDocument>;
   metrics(): Promise<string>;
   accessLogTail(lines: number): readonly string[];
@@ -89,6 +92,7 @@ export function adminRoutes(view: AdminView, takeover: TakeoverApi): AdminRoutes
     'GET /access-log/tail': (request) => {
       return ok({ lines: view.accessLogTail(lineCount(request)) } satisfies AccessLogTailDocument);
     },
+    'POST /explain': ({ body }) => ok({ decisions: view.explain(body) }),
     'POST /takeover/announce': async ({ body }) => ok(await takeover.announce(body)),
     'POST /takeover/yield': async ({ body }) => ok(await takeover.yield(body)),
     'POST /takeover/leave': ({ body }) => ok(takeover.leave(body)),

@@ -29,6 +29,7 @@ import {
   routingTeardown,
 } from './plan.ts';
 import { ipv6Skipped, legacyTablesExist, openNetns, withNetns } from './pod-netns.ts';
+import { switchSetting } from './pod-settings.ts';
 import { done, failure, type Result, success } from './result.ts';
 import { missingRouting, missingRules } from './verify-rules.ts';
 
@@ -107,6 +108,8 @@ export class PodRules implements PodRulesPort {
           if (form === 'bypass') this.#bypassProblem = null;
           else if (before === 'bypass') await destroySets(netns);
           await this.#removeFromOthers(netns, backend);
+          // After the rules that it needs. Where it cannot be had, replies are routed one by one.
+          switchSetting(netns, 'tcp_fwmark_accept');
           return applied;
         }
         failures.push(applied.error.message);
@@ -164,6 +167,7 @@ export class PodRules implements PodRulesPort {
     if (!this.inode(netnsPath).ok) return Promise.resolve(done);
     return withNetns(netnsPath, async (netns) => {
       let failed: Result<void> = done;
+      switchSetting(netns, 'tcp_fwmark_accept', false);
       for (const backend of this.#proven === null ? this.#candidates : [this.#proven]) {
         const removed = await removeWith(netns, backend);
         if (!removed.ok) failed = removed;

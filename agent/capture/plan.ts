@@ -7,7 +7,7 @@
  *   OUTPUT       raw     WEIR_ZONE      the agent's own connections get a conntrack zone of their own (see CONNTRACK_ZONE)
  *                mangle  WEIR_MARK_OUT  replies to a spoofed client get REPLY_MARK, so that `ip rule` keeps them in here
  *                nat     WEIR_OUTBOUND  other TCP → REDIRECT 15001
- *   PREROUTING   mangle  WEIR_MARK_IN   connections the agent opened to this pod with a client's address are remembered
+ *   PREROUTING   mangle  WEIR_MARK_IN   connections the agent opened to this pod with a client's address are remembered, and arrive with REPLY_MARK
  *                nat     WEIR_INBOUND   other TCP → REDIRECT 15006
  *   INPUT        filter  WEIR_GUARD     15001 and 15006 are reached by redirection only
  *
@@ -26,6 +26,11 @@
  * its SYN leaves through lo and comes back in through lo with its mark (a mark survives lo and no other device). There the
  * connection gets connmark 0x111; the application's replies, addressed to a client that is elsewhere, get that mark back
  * in OUTPUT and are routed by table 100 to lo, where the agent's socket is.
+ *
+ * Getting it back packet by packet costs a second route look-up each. Where net.ipv4.tcp_fwmark_accept is on (pod-settings.ts), the
+ * application's socket takes the mark from the packets that open it, so it is routed right from the SYN+ACK on and belongs to table
+ * 100's route from its birth, whose congestion control does not pace (docs/adr/0019-marks-of-accepted-sockets.md). Hence no packet
+ * of the agent may arrive with the agent's own mark: an application must never inherit that.
  *
  * Known limits: a process with CAP_NET_RAW or CAP_NET_ADMIN in the pod may set the mark itself and pass its own outbound
  * capture (kernel ≥ 5.17, socket(7) SO_MARK); the destination's inbound capture still holds, as marks do not leave a
@@ -56,6 +61,9 @@ export type Table = 'raw' | 'mangle' | 'filter' | 'nat';
  * (redirected to 15006) would then swallow its SYN: Istio issue 38982.
  */
 export const CONNTRACK_ZONE = BYPASS_MARK;
+
+/** Congestion control (ip-route(8), congctl) of what never leaves the pod: it does not pace, and every kernel has it. As engine/socket.ts. */
+const UNPACED = 'reno';
 
 /** `ip rule` priority: before any rule by source address that another plugin adds. */
 export const REPLY_RULE_PRIORITY = 100;
@@ -88,6 +96,8 @@ export interface RoutingPlan {
 const AGENT = `-m mark --mark ${hex(BYPASS_MARK)}/${hex(MARK_MASK)}`;
 const NOT_AGENT = `-m mark ! --mark ${hex(BYPASS_MARK)}/${hex(MARK_MASK)}`;
 
+const NOT_REPLY = `-m mark ! --mark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`;
+
 const BYPASSED = `-m connmark --mark ${hex(BYPASSED_MARK)}/${hex(MARK_MASK)}`;
 
 /** Name of the set of a pod's namespace (ipset(8), hash:ip,port): what bypasses the agent. */
@@ -110,9 +120,15 @@ export function planCapture(family: Family, exclusions: Exclusions, form: RuleFo
           'remember connections the agent opens to this pod',
           `CONNMARK --set-xmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
         ),
+        // Whatever conntrack thinks of it.
+        rule(
+          '-p tcp',
+          'no application inherits the mark of the agent',
+          `MARK --set-xmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
+        ),
       ]),
-      chain('mangle', 'WEIR_MARK_OUT', 'OUTPUT', `-p tcp ${NOT_AGENT}`, [
-        // The agent's own packets need no new route: leaving them out saves a route look-up each.
+      chain('mangle', 'WEIR_MARK_OUT', 'OUTPUT', `-p tcp ${NOT_AGENT} ${NOT_REPLY}`, [
+        // The agent's own packets need no new route, and those of a marked socket have theirs: leaving them out saves a route look-up each.
         rule(
           `-p tcp -m connmark --mark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
           'replies go back to the agent',
@@ -135,7 +151,7 @@ export function planCapture(family: Family, exclusions: Exclusions, form: RuleFo
     ],
     routing: {
       rule: `fwmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)} lookup ${REPLY_TABLE} priority ${REPLY_RULE_PRIORITY}`,
-      route: `local default dev lo table ${REPLY_TABLE}`,
+      route: `local default dev lo table ${REPLY_TABLE} congctl ${UNPACED}`,
     },
   };
 }

@@ -154,7 +154,7 @@ export function ruleRows(route: RouteDocument & NodeRow): RuleRow[] {
   if (route.kind === 'httpRoute') {
     return route.rules.map((rule) => ({
       ...common,
-      kind: 'http',
+      kind: route.source === 'GRPCRoute' ? 'grpc' : 'http',
       match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeMatch).join(' | '),
       backends: describeAnswer(rule, namespace),
     }));
@@ -207,18 +207,65 @@ function statusRow(status: RouteStatus): StatusRow {
 
 /** Whose traffic a policy judges. */
 export function describeScope(policy: PolicyDocument): string {
+  if (policy.kind === 'networkPolicy') return describeLabels('namespace', policy.podSelector.matchLabels);
   const where = policy.meshWide ? 'mesh' : 'namespace';
-  if (policy.targetServices.length > 0) return `services ${shortList(policy.targetServices, 2)}`;
-  const labels = Object.entries(policy.selector ?? {}).map(([name, value]) => `${name}=${value}`);
-  return labels.length === 0 ? where : `${where}: ${labels.join(',')}`;
+  if (policy.kind !== 'peerAuthentication' && policy.targetServices.length > 0) {
+    return `services ${shortList(policy.targetServices, 2)}`;
+  }
+  return describeLabels(where, policy.selector ?? {});
 }
+
+function describeLabels(where: string, labels: Readonly<Record<string, string>>): string {
+  const shown = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
+  return shown.length === 0 ? where : `${where}: ${shown.join(',')}`;
+}
+
+/** What a policy does, in a word or two. */
+function describeAction(policy: PolicyDocument): string {
+  switch (policy.kind) {
+    case 'authorizationPolicy':
+      return policy.dryRun ? `${policy.action} (dry run)` : policy.action;
+    case 'peerAuthentication':
+      return policy.mode ?? 'UNSET';
+    case 'requestAuthentication':
+      return shortList(
+        policy.jwtRules.map(({ issuer }) => issuer),
+        1,
+      );
+    case 'networkPolicy':
+      return [policy.ingress === null ? '' : 'Ingress', policy.egress === null ? '' : 'Egress']
+        .filter(Boolean)
+        .join(', ');
+  }
+}
+
+function ruleCount(policy: PolicyDocument): number {
+  switch (policy.kind) {
+    case 'authorizationPolicy':
+      return policy.rules.length;
+    case 'peerAuthentication':
+      return Object.keys(policy.portModes).length;
+    case 'requestAuthentication':
+      return policy.jwtRules.length;
+    case 'networkPolicy':
+      return (policy.ingress?.length ?? 0) + (policy.egress?.length ?? 0);
+  }
+}
+
+const POLICY_KINDS: Readonly<Record<PolicyDocument['kind'], string>> = {
+  authorizationPolicy: 'AuthorizationPolicy',
+  peerAuthentication: 'PeerAuthentication',
+  requestAuthentication: 'RequestAuthentication',
+  networkPolicy: 'NetworkPolicy',
+};
 
 const POLICY_COLUMNS: readonly Column<PolicyDocument>[] = [
   { header: 'namespace', value: (policy) => policy.namespace },
   { header: 'policy', value: (policy) => policy.name },
-  { header: 'action', value: (policy) => policy.action },
+  { header: 'kind', value: (policy) => POLICY_KINDS[policy.kind] },
+  { header: 'action', value: describeAction },
   { header: 'scope', value: (policy) => truncate(describeScope(policy), 40) },
-  { header: 'rules', value: (policy) => policy.rules.length, align: 'right' },
+  { header: 'rules', value: ruleCount, align: 'right' },
   { header: 'pods here', value: (policy) => policy.appliesTo.length, align: 'right' },
 ];
 
@@ -306,7 +353,7 @@ export function registerMeshCommands(program: Command): void {
   register(
     program,
     'policies',
-    'the authorization policies the agent enforces, and the pods here in their scope',
+    'the policies that the agent holds, and the pods here in their scope',
     ['weir policies', 'weir policies -n shop -o yaml'],
     policies,
   );

@@ -106,8 +106,8 @@ export class Flow {
    * The address says nothing, but a name may: the mesh knows hosts (ServiceEntry), or lets nobody go where it knows nothing
    * (REGISTRY_ONLY), and tells HTTP so.
    */
-  get #goesByName(): boolean {
-    if (this.direction === 'inbound' || this.destination.kind !== 'unknown') return false;
+  get goesByName(): boolean {
+    if (!this.isUnknown) return false;
     const { mesh } = this.context;
     return mesh.knowsHostsAt(this.original.port) || mesh.outboundTrafficPolicy(this.pod.workload(mesh)) === 'REGISTRY_ONLY';
   }
@@ -121,14 +121,14 @@ export class Flow {
       case 'workload':
         return destination.protocol;
       case 'unknown':
-        return this.direction === 'inbound' || this.#goesByName ? 'detect' : 'tcp';
+        return this.direction === 'inbound' || this.goesByName ? 'detect' : 'tcp';
     }
   }
 
   /** False: a verdict on the connection says it all, and HTTP need not be parsed whatever the port is declared to carry. */
   get needsHttp(): boolean {
     const { httpNeeded } = this.context;
-    if (this.#goesByName) return true;
+    if (this.goesByName) return true;
     return this.direction === 'inbound'
       ? httpNeeded.inbound(this.pod, this.original.port)
       : httpNeeded.outbound(this.destination);
@@ -140,9 +140,14 @@ export class Flow {
     return this.direction === 'outbound' && destination.kind === 'service' ? destination.target : null;
   }
 
+  /** The mesh knows nothing of the address that the pod has dialled. */
+  get isUnknown(): boolean {
+    return this.direction === 'outbound' && this.destination.kind === 'unknown';
+  }
+
   /** For a destination that is unknown by address: the port of the ServiceEntry host that a name means; null: there is none. */
   routedByName(host: string): CompiledPort | null {
-    if (this.direction === 'inbound' || this.destination.kind !== 'unknown') return null;
+    if (!this.isUnknown) return null;
     const { mesh } = this.context;
     const { ip, port } = this.original;
     return mesh.resolveHost(this.pod.workload(mesh), host, port, ip.includes(':') ? 6 : 4)?.target ?? null;
@@ -207,7 +212,7 @@ export class Flow {
    * chosen for that ahead of time; chooseOnce() stays with it.
    */
   needsServerName(): boolean {
-    if (this.routedByServerName || this.#goesByName) return true;
+    if (this.routedByServerName || this.goesByName) return true;
     const choice = this.chooseOnce();
     if (!choice.ok) return false;
     const { localPod, workload, endpoint } = choice.peer;
@@ -217,7 +222,7 @@ export class Flow {
 
   /** Its first octets may name another peer than the one chosen in silence. */
   get mayBeElsewhere(): boolean {
-    return this.carries === 'tls' && this.#goesByName;
+    return this.carries === 'tls' && this.goesByName;
   }
 
   /** choose(), for a connection that is decided once: the same answer until the mesh changes, or a name is learnt that counts. */

@@ -597,8 +597,9 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     const durationMs = this.#context.reactor.nowMs - this.#startedMs;
     const { status, peer } = this;
     recordRequest(this.#flow, peer, status, flags, durationMs, this.#requestBytes, this.#responseBytes);
-    if (this.#log === null || !this.#context.accessLog.wants(status >= 400 || reason !== null)) return;
-    const result = { protocol: 'http' as const, status, grpcStatus: null, reason, durationMs };
+    const failed = status >= 400 || reason !== null;
+    if (this.#log === null || !(failed || this.#context.accessLog.wants(false))) return;
+    const result = { protocol: 'http' as const, status, grpcStatus: null, reason, durationMs, failed };
     logRequest(this.#flow, peer, this.#log, result, this.#requestBytes, this.#responseBytes);
   }
 }

@@ -608,9 +608,9 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwn
     recordRequest(flow, peer, this.#status, flags, durationMs, this.#requestBytes, this.#responseBytes, grpc);
     const log = this.#log;
     const failed = this.#status >= 400 || reason !== null || (grpc !== null && grpc !== '0');
-    if (log === null || !context.accessLog.wants(failed)) return;
+    if (log === null || !(failed || context.accessLog.wants(false))) return;
     const protocol = grpc === null ? ('http2' as const) : ('grpc' as const);
-    const result = { protocol, status: this.#status, grpcStatus: grpc, reason, durationMs };
+    const result = { protocol, status: this.#status, grpcStatus: grpc, reason, durationMs, failed };
     logRequest(flow, peer, log, result, this.#requestBytes, this.#responseBytes);
   }
 }

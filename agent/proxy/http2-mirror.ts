@@ -6,7 +6,6 @@ import type { MessageStream, StreamHandler } from '../http2/stream.ts';
 import { limits } from '../limits.ts';
 import type { Cluster } from '../../mesh/cluster.ts';
 import type { CompiledMirror } from '../../mesh/route-actions.ts';
-import { requestEnded } from './admission.ts';
 import type { Flow } from './flow.ts';
 import { http1Stream, sharedConnection } from './http2-connection.ts';
 import { KeptBody } from './kept-body.ts';

@@ -34,7 +34,7 @@ export class PodListener implements ReadyHandler, TimerTarget {
     return this.#accept(limits.acceptsPerEvent);
   }
 
-  /** Before the listener closes: closing resets what is queued, or passes it to another listener (capture/migrate-requests.ts). */
+  /** Before the listener closes: closing resets what is queued, or passes it to another listener (capture/pod-settings.ts). */
   acceptAll(): void {
     this.#accept(limits.listenBacklog);
   }

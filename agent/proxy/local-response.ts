@@ -4,8 +4,9 @@
  * a direct response, a preflight's answer, an injected fault) is a ConfiguredAnswer.
  */
 import type { PinnedBuffer } from '../engine/memory.ts';
-import { FIELD_VALUE, TOKEN } from '../http1/octets.ts';
+import { TOKEN } from '../http1/octets.ts';
 import { isReserved } from '../http1/rewrite.ts';
+import { isHeaderValue } from '../../mesh/header-edits.ts';
 import type { NameValue } from '../../mesh/route-model.ts';
 
 /** What a route answers by itself. */
@@ -100,15 +101,13 @@ export function localBody(reason: string): string {
 
 /** Whether a field that configuration or a request has made may stand in an answer; others are left out. */
 export function isAnswerField({ name, value }: NameValue): boolean {
-  return name !== '' && !isReserved(name) && fits(name, TOKEN) && fits(value, FIELD_VALUE);
-}
-
-function fits(text: string, allowed: Uint8Array): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code > 0xff || allowed[code] === 0) return false;
+  if (name === '' || isReserved(name)) return false;
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i);
+    if (code > 0xff || TOKEN[code] === 0) return false;
   }
-  return true;
+  // Without spaces around it, which HTTP/2 does not allow (RFC 9113 section 8.2.1).
+  return isHeaderValue(value);
 }
 
 /**

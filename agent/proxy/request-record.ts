@@ -95,8 +95,11 @@ export interface RequestResult {
   readonly grpcStatus: string | null;
   readonly reason: string | null;
   readonly durationMs: number;
+  /** weir answered or cut it, or it ended badly. */
+  readonly failed: boolean;
 }
 
+/** Remembers a request that failed or is to be logged, and writes its line where one is asked for. */
 export function logRequest(
   flow: Flow,
   peer: PeerFacts | null,
@@ -114,7 +117,7 @@ export function logRequest(
   const durationMs = Math.round(result.durationMs * 1000) / 1000;
   const { route, method, host, path, policy } = log;
   const { protocol } = result;
-  context.accessLog.write({
+  const line = {
     id,
     ...facts,
     protocol,
@@ -129,7 +132,8 @@ export function logRequest(
     durationMs,
     bytesFromClient: requestBytes,
     bytesToClient: responseBytes,
-  });
+  };
+  if (context.accessLog.wants(result.failed)) context.accessLog.write(line);
   const { query, headers } = log.sample ?? { query: null, headers: null };
   const outcome = { status, reason: result.reason, route, policy, durationMs };
   context.recentRequests.add({

@@ -96,7 +96,7 @@ export function routeRequest(flow: Flow, head: RequestView, stage: Stage): Route
   outcome.responseEdits = null;
   outcome.actions = null;
   outcome.corsHeaders = NO_HEADERS;
-  const target = flow.routed ?? flow.routedByName(head.host);
+  const target = flow.routed ?? (flow.isUnknown ? flow.routedByName(head.host) : null);
   // The other node has translated already what comes from there.
   outcome.speaks = flow.direction === 'inbound' ? 'same' : spoken(flow.protocol, false);
   const choice = target === null ? flow.choose() : chooseByRoute(flow, head, target, stage);
@@ -156,6 +156,8 @@ function proceeds(flow: Flow, head: RequestView, match: RouteMatch, actions: Rou
   const abort = stage === AGAIN ? null : abortOf(actions, random);
   const answer = abort ?? answerOf(match, actions, head, flow.original.port);
   if (answer === null) return true;
+  // A preflight's answer says it all by itself.
+  if (answer.headers.some(({ name }) => name === 'access-control-allow-origin')) outcome.corsHeaders = NO_HEADERS;
   outcome.answer = answer;
   outcome.status = answer.status;
   outcome.reason = answer.reason ?? '';

@@ -75,6 +75,8 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   /** The endpoint dialled while both sides are still silent. */
   #eager: { readonly fd: number; readonly peer: PeerFacts } | null = null;
   #waitedForServer = false;
+  /** The address that was dialled does not answer; a name may still lead elsewhere. */
+  #serverFailed = false;
 
   static start(context: WorkerContext, flow: Flow, fd: number): void {
     flow.pod.connectionsActive++;
@@ -140,6 +142,10 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
   }
 
   onTimer(nowMs: number): void {
+    if (this.#serverFailed && this.#length === 0) {
+      this.cut('UPSTREAM_CONNECT_FAILED');
+      return;
+    }
     if (this.#length === 0 && this.#eager === null && !this.#waitedForServer && this.#mayDialEarly()) {
       this.#dialEarly();
       return;
@@ -199,7 +205,7 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     this.#context.reactor.charge(DIAL_COST);
     const fd = dial(choice.peer.plan);
     if (fd < 0) {
-      this.cut('UPSTREAM_CONNECT_FAILED');
+      this.#onServerFailed();
       return;
     }
     this.#eager = { fd, peer: choice.peer };
@@ -316,8 +322,18 @@ export class Undecided implements ReadyHandler, TimerTarget, LiveConnection {
     const eager = this.#eager;
     if (eager === null) return;
     const error = takeSocketError(eager.fd);
-    if (error !== 0) this.cut('UPSTREAM_CONNECT_FAILED');
+    if (error !== 0) this.#onServerFailed();
     else this.#becomeRelay(this.#nameOfPart());
+  }
+
+  #onServerFailed(): void {
+    if (!this.#flow.goesByName) {
+      this.cut('UPSTREAM_CONNECT_FAILED');
+      return;
+    }
+    this.#closeEager();
+    this.#serverFailed = true;
+    this.#context.reactor.timers.arm(this.#timer, limits.detectStallMs);
   }
 
   // --- ways out

@@ -25,6 +25,7 @@ import {
   serviceDocuments,
   statsDocument,
 } from '../admin/documents.ts';
+import { explainBody } from '../admin/explain.ts';
 import type { AdminView } from '../admin/routes.ts';
 import type { BypassSets } from '../capture/bypass.ts';
 import type { Enrolled } from '../capture/enrolment-types.ts';
@@ -38,6 +39,7 @@ import {
   PrometheusExporter,
 } from '../telemetry/prometheus.ts';
 import { limits } from '../limits.ts';
+import type { Decision } from '../../mesh/explain.ts';
 import type { StatsLedger } from '../telemetry/stats-ledger.ts';
 import type { AccessLogSink } from './access-log-sink.ts';
 import type { AgentLog } from './log.ts';
@@ -181,6 +183,10 @@ export class AgentView implements AdminView, MetricsSource {
   async requests(id: string | null): Promise<RequestsDocument> {
     const all = await this.#parts.pool.requests(id);
     return { requests: all.slice(0, limits.recentRequestRowsMax) };
+  }
+
+  explain(body: unknown): readonly Decision[] {
+    return explainBody(this.#parts.hub.state, body);
   }
 
   async stats(): Promise<StatsDocument> {

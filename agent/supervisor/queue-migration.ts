@@ -1,5 +1,5 @@
-/** Switches tcp_migrate_req on in pods' namespaces (capture/migrate-requests.ts), and says once when that cannot be done. */
-import { migrateRequests } from '../capture/migrate-requests.ts';
+/** Switches tcp_migrate_req on in pods' namespaces (capture/pod-settings.ts), and says once when that cannot be done. */
+import { switchSetting } from '../capture/pod-settings.ts';
 import { NetworkNamespace } from '../engine/netns.ts';
 import { type Log, messageOf } from './log.ts';
 
@@ -26,7 +26,7 @@ function attempt(netnsPath: string): string | null {
   try {
     const netns = NetworkNamespace.open(netnsPath);
     try {
-      return migrateRequests(netns);
+      return switchSetting(netns, 'tcp_migrate_req');
     } finally {
       netns.close();
     }

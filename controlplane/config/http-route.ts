@@ -94,7 +94,7 @@ function readRule(reader: ObjectReader, context: RuleContext): HttpRouteRule {
   const isHttp = context.route === 'HTTPRoute';
   const name = reader.text('name', OBJECT_NAME);
   const written = reader.objects('matches', ELEMENTS_MAX).map(isHttp ? readHttpMatch : readGrpcMatch);
-  const { filters, unsupported } = readFilters(reader, context);
+  const { filters, unsupported } = readFilters(reader, 'rule', context);
   const backends = reader.objects('backendRefs', ELEMENTS_MAX).map((backend) => readBackend(backend, written, context));
   checkPrefixModifiers(reader, filters, written);
   if (backends.length > 0 && filters.some(({ type }) => type === 'requestRedirect')) {
@@ -124,7 +124,7 @@ function readRule(reader: ObjectReader, context: RuleContext): HttpRouteRule {
 function readBackend(reader: ObjectReader, matches: readonly HttpRouteMatch[], context: RuleContext): HttpRouteBackend {
   const reference = readBackendReference(reader, context.namespace);
   const weight = readWeight(reader);
-  const { filters, unsupported } = readFilters(reader, context);
+  const { filters, unsupported } = readFilters(reader, 'backend', context);
   checkPrefixModifiers(reader, filters, matches);
   reader.finish();
   const backend = { ...writtenTarget(reference), weight, filters, valid: true };

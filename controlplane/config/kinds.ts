@@ -8,11 +8,14 @@ import { readGrpcRoute, readHttpRoute } from './http-route.ts';
 import { ISTIO_KINDS } from './istio/kinds.ts';
 import { readMeshConfig } from './mesh-config.ts';
 import { readNamespace, readServiceAccount } from './namespace.ts';
+import { readNetworkPolicy } from './network-policy.ts';
 import { readNode } from './node.ts';
 import type { ObjectReader, ReaderOptions } from './object-reader.ts';
 import type { AcceptedObject, ObjectOrigin } from './objects.ts';
+import { readPeerAuthentication } from './peer-authentication.ts';
 import { readPod } from './pod.ts';
 import { readReferenceGrant } from './reference-grant.ts';
+import { readRequestAuthentication } from './request-authentication.ts';
 import { readService } from './service.ts';
 import { readStreamRoute } from './stream-route.ts';
 
@@ -94,6 +97,27 @@ const KINDS: readonly KnownKind[] = [
     versions: ['v1', 'v1beta1'],
     options: strict,
     read: (reader, origin, { rootNamespace }) => readAuthorizationPolicy(reader, origin, rootNamespace),
+  },
+  {
+    group: ISTIO_SECURITY,
+    kind: 'PeerAuthentication',
+    versions: ['v1', 'v1beta1'],
+    options: strict,
+    read: (reader, origin, { rootNamespace }) => readPeerAuthentication(reader, origin, rootNamespace),
+  },
+  {
+    group: ISTIO_SECURITY,
+    kind: 'RequestAuthentication',
+    versions: ['v1', 'v1beta1'],
+    options: strict,
+    read: (reader, origin, { rootNamespace }) => readRequestAuthentication(reader, origin, rootNamespace),
+  },
+  {
+    group: 'networking.k8s.io',
+    kind: 'NetworkPolicy',
+    versions: ['v1'],
+    options: { nullIs: 'absent', unknownField: 'error' },
+    read: readNetworkPolicy,
   },
 
   // --- Istio networking, and what is known without being supported

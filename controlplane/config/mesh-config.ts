@@ -9,8 +9,8 @@ import type { MeshSettings } from '../../mesh/model.ts';
 import { DEFAULT_SETTINGS } from '../../mesh/settings.ts';
 import { parseYaml } from '../sources/yaml-document.ts';
 import { DEFAULT_NAMESPACE, readMetadata } from './metadata.ts';
-import { OBJECT_NAME } from './names.ts';
-import { isMapping, type ObjectReader } from './object-reader.ts';
+import { LABEL_NAME, OBJECT_NAME } from './names.ts';
+import { isMapping, type ObjectReader, type TextRule } from './object-reader.ts';
 import type { MeshConfigObject } from './objects.ts';
 
 /** The name Istio gives it (without a revision). */
@@ -20,17 +20,26 @@ const MESH_CONFIG_NAME = 'istio';
 const METRICS_PROVIDERS = ['prometheus'];
 const ACCESS_LOG_PROVIDERS = ['envoy'];
 
+const NORMALIZATIONS = ['DEFAULT', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'] as const;
+/** Names this mesh's identities had before, or have elsewhere. */
+const ALIASES_MAX = 128;
+/** SPIFFE-ID section 2.1. */
+const TRUST_DOMAIN: TextRule = {
+  pattern: /^[a-z0-9._-]{1,255}$/,
+  description: 'a trust domain: lower-case letters, digits, ".", "_" and "-"',
+};
+
 /** Fields of istio.mesh.v1alpha1.MeshConfig that weir does not honour yet; whatever else stands there is a slip. */
 const NOT_ENFORCED =
   'accessLogEncoding accessLogFile accessLogFormat ca caCertificates certificates configSources connectTimeout defaultConfig ' +
   'defaultDestinationRuleExportTo defaultHttpRetryPolicy defaultServiceExportTo defaultVirtualServiceExportTo ' +
   'disableEnvoyListenerLog discoverySelectors dnsRefreshRate enableAutoMtls enableEnvoyAccessLogService enablePrometheusMerge ' +
   'enableTracing extensionProviders h2UpgradePolicy hboneIdleTimeout inboundClusterStatName inboundTrafficPolicy ingressClass ' +
-  'ingressControllerMode ingressSelector ingressService localityLbSetting meshMTLS outboundClusterStatName outboundTrafficPolicy ' +
-  'pathNormalization protocolDetectionTimeout proxyHttpPort proxyInboundListenPort proxyListenPort rootNamespace serviceScopeConfigs ' +
-  'serviceSettings tcpKeepalive thriftConfig tlsDefaults trustDomain trustDomainAliases verifyCertificateAtClient';
+  'ingressControllerMode ingressSelector ingressService localityLbSetting meshMTLS outboundClusterStatName ' +
+  'protocolDetectionTimeout proxyHttpPort proxyInboundListenPort proxyListenPort serviceScopeConfigs ' +
+  'serviceSettings tcpKeepalive thriftConfig tlsDefaults verifyCertificateAtClient';
 
-type MeshPart = Pick<MeshSettings, 'metrics' | 'accessLog'>;
+type MeshPart = Omit<MeshSettings, 'kind' | 'namespace' | 'name' | 'bypass'>;
 type WeirPart = Pick<MeshSettings, 'bypass'>;
 
 /** Reads a ConfigMap; null when it is not the mesh's (without a finding), or has no usable name. */
@@ -44,15 +53,14 @@ export function readMeshConfig(object: ObjectReader, rootNamespace: string): Mes
   object.finish(['apiVersion', 'kind', 'binaryData', 'immutable']);
   const mesh = data === null ? null : embedded(data, 'mesh');
   const weir = data === null ? null : embedded(data, 'weir');
-  const meshPart = mesh === null ? DEFAULT_SETTINGS : readMesh(mesh);
+  const defaults: MeshSettings = { ...DEFAULT_SETTINGS, rootNamespace };
+  const meshPart = mesh === null ? defaults : readMesh(mesh, rootNamespace);
   const weirPart = weir === null ? DEFAULT_SETTINGS : readWeir(weir, meshPart);
   data?.notEnforced('meshNetworks');
   data?.finish();
   if (meta === null) return null;
   const { namespace, name } = meta;
-  const { metrics, accessLog } = meshPart;
-  const { bypass } = weirPart;
-  const settings: MeshSettings = { kind: 'meshSettings', namespace, name, metrics, accessLog, bypass };
+  const settings: MeshSettings = { ...defaults, ...meshPart, namespace, name, bypass: weirPart.bypass };
   return { kind: 'ConfigMap', namespace, name, settings };
 }
 
@@ -74,18 +82,38 @@ function embedded(data: ObjectReader, key: string): ObjectReader | null {
   return document === undefined ? null : data.over(document.value, data.at(key));
 }
 
-function readMesh(mesh: ObjectReader): MeshPart {
+function readMesh(mesh: ObjectReader, rootNamespace: string): MeshPart {
   const providers = mesh.object('defaultProviders');
   const metrics = providers === null ? null : providerNames(providers, 'metrics', METRICS_PROVIDERS);
   const accessLogging = providers === null ? null : providerNames(providers, 'accessLogging', ACCESS_LOG_PROVIDERS);
   providers?.notEnforced('tracing');
   providers?.finish();
+  const decisions = readDecisions(mesh, rootNamespace);
   for (const name of NOT_ENFORCED.split(' ')) mesh.notEnforced(name);
   mesh.finish();
   // Istio's chart writes [prometheus]; without the key weir does as if it were there, because people expect their metrics.
   return {
     metrics: metrics === null ? DEFAULT_SETTINGS.metrics : metrics.length > 0,
     accessLog: accessLogging === null ? DEFAULT_SETTINGS.accessLog : accessLogging.length > 0,
+    ...decisions,
+  };
+}
+
+/** What policy and routing go by. */
+function readDecisions(mesh: ObjectReader, rootNamespace: string): Omit<MeshPart, 'metrics' | 'accessLog'> {
+  const paths = mesh.object('pathNormalization');
+  const normalization = paths?.choice('normalization', NORMALIZATIONS) ?? 'DEFAULT';
+  paths?.finish();
+  const outbound = mesh.object('outboundTrafficPolicy');
+  const mode = outbound?.choice('mode', ['ALLOW_ANY', 'REGISTRY_ONLY']) ?? DEFAULT_SETTINGS.outboundTrafficPolicy;
+  outbound?.finish();
+  const aliases = mesh.list('trustDomainAliases', ALIASES_MAX);
+  return {
+    trustDomain: mesh.text('trustDomain', TRUST_DOMAIN) ?? DEFAULT_SETTINGS.trustDomain,
+    trustDomainAliases: aliases.flatMap((item) => mesh.asText(item, TRUST_DOMAIN) ?? []),
+    rootNamespace: mesh.text('rootNamespace', LABEL_NAME) ?? rootNamespace,
+    pathNormalization: normalization === 'DEFAULT' ? DEFAULT_SETTINGS.pathNormalization : normalization,
+    outboundTrafficPolicy: mode,
   };
 }
 

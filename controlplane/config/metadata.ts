@@ -1,6 +1,6 @@
 /** metadata of any object. */
 import { LABEL_KEY, LABEL_NAME, LABEL_VALUE, type OBJECT_NAME } from './names.ts';
-import type { ObjectReader } from './object-reader.ts';
+import { type ObjectReader, quote } from './object-reader.ts';
 
 /** The namespace of an object that names none. */
 export const DEFAULT_NAMESPACE = 'default';
@@ -41,7 +41,7 @@ export function readMetadata(reader: ObjectReader, nameRule: typeof OBJECT_NAME)
   const createdMs = created === null ? 0 : Date.parse(created);
   if (Number.isNaN(createdMs)) {
     const remedy = 'write it as 2026-01-31T12:00:00Z or remove it';
-    reader.problems.error('INVALID_VALUE', reader.at('creationTimestamp'), `is ${JSON.stringify(created)}`, remedy);
+    reader.problems.error('INVALID_VALUE', reader.at('creationTimestamp'), `is ${quote(created ?? '')}`, remedy);
   }
   const generation = reader.integer('generation', 0, Number.MAX_SAFE_INTEGER);
   reader.finish([...IGNORED, 'namespace', 'creationTimestamp']);

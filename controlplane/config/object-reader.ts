@@ -197,7 +197,13 @@ export class ObjectReader {
     const map = this.object(name);
     const result: Record<string, string> = {};
     if (map === null) return result;
-    for (const key of Object.keys(map.#value).sort()) {
+    const keys = Object.keys(map.#value).sort();
+    if (keys.length > limits.mapEntriesMax) {
+      const remedy = `at most ${limits.mapEntriesMax} are allowed`;
+      this.problems.error('INVALID_VALUE', map.path, `has ${keys.length} entries`, remedy);
+      return result;
+    }
+    for (const key of keys) {
       const path = map.at(key);
       if (!keyRule.pattern.test(key)) {
         const remedy = `a key must be ${keyRule.description}`;

@@ -1,5 +1,6 @@
 /** core/v1 Pod → PodObject. Only what the mesh needs is read; the rest of the PodSpec belongs to the kubelet. */
 import { canonicalIp } from '../../mesh/ip.ts';
+import { limits } from '../limits.ts';
 import { readMetadata } from './metadata.ts';
 import { LABEL_KEY, LABEL_VALUE, OBJECT_NAME, PORT_NAME, UID } from './names.ts';
 import type { ObjectReader } from './object-reader.ts';
@@ -121,6 +122,11 @@ function readNamedPorts(spec: ObjectReader): Record<string, number> {
       if (name !== null && number !== null && protocol === 'TCP' && !Object.hasOwn(ports, name)) ports[name] = number;
     }
     container.finish(CONTAINER_FIELDS.split(' '));
+  }
+  const count = Object.keys(ports).length;
+  if (count > limits.namedPortsMax) {
+    const remedy = `at most ${limits.namedPortsMax} are allowed`;
+    spec.problems.error('INVALID_VALUE', spec.at('containers'), `name ${count} ports`, remedy);
   }
   return ports;
 }

@@ -1,6 +1,7 @@
 /** Accepted objects of the security kinds: Istio's three policies and Kubernetes' NetworkPolicy. */
 import type {
   AuthorizationPolicy,
+  LabelSelector,
   NetworkPolicy,
   PeerAuthentication,
   RequestAuthentication,
@@ -36,12 +37,22 @@ export interface RequestAuthenticationObject {
   readonly origin: ObjectOrigin;
 }
 
+/** Which namespaces a peer of a NetworkPolicy means: `policy[direction][rule].peers[peer]`. */
+export interface NamespaceSelector {
+  readonly direction: 'ingress' | 'egress';
+  readonly rule: number;
+  readonly peer: number;
+  readonly selector: LabelSelector;
+  readonly path: FieldPath;
+}
+
 export interface NetworkPolicyObject {
   readonly kind: 'NetworkPolicy';
   readonly namespace: string;
   readonly name: string;
-  /** The namespaces of its peers are not resolved yet: the linker does it. */
+  /** Peers that `namespaceSelectors` speaks of have no namespaces yet: the linker finds them. */
   readonly policy: NetworkPolicy;
+  readonly namespaceSelectors: readonly NamespaceSelector[];
   readonly origin: ObjectOrigin;
 }
 

@@ -39,8 +39,11 @@ export interface Filters {
   readonly unsupported: UnsupportedFilter | null;
 }
 
-/** Reads `filters`; which of them may stand together is checked too (Gateway API, CRD validation). */
-export function readFilters(owner: ObjectReader, context: FilterContext): Filters {
+/**
+ * Reads `filters` of a rule or one of its backends; which of them may stand together is checked too (Gateway API, CRD validation).
+ * Of a backend only those are applied that change what is forwarded to it.
+ */
+export function readFilters(owner: ObjectReader, of: 'rule' | 'backend', context: FilterContext): Filters {
   const filters: HttpFilter[] = [];
   let unsupported: UnsupportedFilter | null = null;
   const seen = new Set<FilterType>();
@@ -55,8 +58,14 @@ export function readFilters(owner: ObjectReader, context: FilterContext): Filter
     seen.add(type);
     if (!reader.has(FIELDS[type])) reader.missing(FIELDS[type]);
     const filter = readFilter(type, reader, context);
-    if (filter === 'unsupported') unsupported ??= { path: reader.at('type'), type };
+    // Forwarding what is to be redirected would be worse than answering 500.
+    const isUnsupported = filter === 'unsupported' || (of === 'backend' && type === 'RequestRedirect');
+    if (isUnsupported) unsupported ??= { path: reader.at('type'), type: of === 'rule' ? type : `${type} of a backend` };
     else if (filter !== null) filters.push(filter);
+    if (of === 'backend' && (type === 'RequestMirror' || type === 'CORS')) {
+      const reason = `${type} of a backend is accepted but not enforced yet`;
+      reader.problems.warning('NOT_ENFORCED', reader.at('type'), reason, 'make it a filter of the rule');
+    }
     reader.finish();
   }
   if (seen.has('RequestRedirect') && seen.has('URLRewrite')) {

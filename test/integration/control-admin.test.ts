@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import type { RouteStatus } from '../../mesh/route-status.ts';
 import { ControlBench, pod, policy, service, until } from './control-harness.ts';
 
 async function bench(t: TestContext): Promise<ControlBench> {
@@ -47,6 +48,28 @@ test('GET /status, GET /objects and POST /sync say what was accepted, refused an
   );
   control.write('a.yaml', pod('a', '10.0.0.1'));
   assert.equal((await control.admin('POST', '/sync')).body['version'], Number(before) + 1);
+});
+
+test('GET /routes says what became of routes, also of a version that was refused', async (t) => {
+  const control = await bench(t);
+  const route = (backend: string): string =>
+    `apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, namespace: demo, generation: 2}\n` +
+    `spec: {parentRefs: [{group: "", kind: Service, name: echo}], rules: [{backendRefs: [${backend}]}]}\n`;
+  const conditions = async (): Promise<unknown> => {
+    await control.admin('POST', '/sync');
+    const { routes } = (await control.admin('GET', '/routes')).body as { routes: readonly RouteStatus[] };
+    return routes.flatMap(({ parents }) =>
+      parents.flatMap((parent) => parent.conditions.map(({ type, status, reason }) => [type, status, reason])),
+    );
+  };
+  assert.deepEqual(await conditions(), []);
+  control.write('r.yaml', route('{name: gone, port: 80}'));
+  assert.deepEqual(await conditions(), [
+    ['Accepted', 'True', 'Accepted'],
+    ['ResolvedRefs', 'False', 'BackendNotFound'],
+  ]);
+  control.write('r.yaml', route('{name: gone, port: 0}'));
+  assert.deepEqual(await conditions(), [['Accepted', 'False', 'UnsupportedValue']]);
 });
 
 test('GET /wait: 200 when every agent has the version, 409 with the NACK, 504 when time is up, 400 for nonsense', async (t) => {

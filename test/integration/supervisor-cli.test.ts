@@ -1,5 +1,6 @@
 /** The diagnostics commands, as people call them, against two real agents. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parse } from 'yaml';
 import type { StatusDocument } from '../../agent/admin/api.ts';
@@ -30,6 +31,13 @@ spec:
   rules:
     - matches: [{ path: { type: PathPrefix, value: /api }, headers: [{ name: X-Canary, value: "yes" }] }]
       backendRefs: [{ name: web, port: 80, weight: 90 }, { name: web-v2, port: 80, weight: 10 }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: { name: lost, namespace: shop }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: gone, sectionName: x }]
+  rules: [{ backendRefs: [{ name: gone, port: 80 }] }]
 ---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -109,6 +117,28 @@ test('weir routes shows matches and shares, weir policies the scope', async () =
       ['node-2', 'split'],
     ],
   );
+});
+
+test('weir routes asks the controller what became of routes, those too that no agent has', async () => {
+  const ask = ['routes', '--controller-socket', join(place.folder, 'controller.sock')];
+  const table = await run([...ask, '--node', 'node-1']);
+  assert.match(table, /BACKENDS +STATUS\n/);
+  assert.match(table, /shop +split +.*web-v2:80 10% +Accepted\n/);
+  assert.match(table, /shop +lost +grpc +gone\.shop +- +- +NoMatchingParent, BackendNotFound\n/);
+  const documents = JSON.parse(await run([...ask, '-o', 'json'])) as {
+    node: string | null;
+    name: string;
+    status: { parents: { conditions: { type: string }[] }[] };
+  }[];
+  assert.deepEqual(
+    documents.map(({ node, name, status }) => [node, name, status.parents[0]?.conditions.map(({ type }) => type)]),
+    [
+      ['node-1', 'split', ['Accepted', 'ResolvedRefs']],
+      ['node-2', 'split', ['Accepted', 'ResolvedRefs']],
+      [null, 'lost', ['Accepted', 'ResolvedRefs']],
+    ],
+  );
+  assert.doesNotMatch(await run(['routes']), /STATUS|lost/, 'whose controller it is nobody said');
 });
 
 test('a namespace without anything prints nothing on stdout, and [] as JSON', async () => {

@@ -4,8 +4,9 @@ import type { Server } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { PodRules } from '../../agent/capture/apply.ts';
 import { BACKENDS, type Backend } from '../../agent/capture/iptables-backend.ts';
-import { BYPASS_MARK, INBOUND_PORT, OUTBOUND_PORT } from '../../mesh/ports.ts';
-import { dial, Lab, LabAgent, type LabPod, serveWhoami } from './capture-lab.ts';
+import { acceptConnection, closeFd, congestionControlOf, markOf, openListener } from '../../agent/engine/socket.ts';
+import { BYPASS_MARK, INBOUND_PORT, OUTBOUND_PORT, REPLY_MARK } from '../../mesh/ports.ts';
+import { dial, type DialOptions, Lab, LabAgent, type LabPod, openSocket, serveWhoami } from './capture-lab.ts';
 
 const FAMILIES = [4, 6] as const;
 const BOTH: readonly Backend[] = BACKENDS.filter(({ name }) => name !== 'iptables');
@@ -28,6 +29,29 @@ function routing(pod: LabPod): string {
   return ['-4 rule', '-6 rule', '-4 route show table all', '-6 route show table all']
     .map((args) => pod.ip(args))
     .join('--\n');
+}
+
+/** What an application in the pod finds on a socket that it accepts from somebody in the same pod. */
+async function acceptedFrom(
+  pod: LabPod,
+  family: 4 | 6,
+  options: DialOptions,
+): Promise<{ mark: number; congestion: string }> {
+  const ip = family === 4 ? '0.0.0.0' : '::';
+  const listener = pod.netns.run(() => openListener({ ip, port: 8_081, reusePort: false, backlog: 8 }));
+  assert.ok(listener > 0);
+  const client = openSocket(pod.netns, pod.address(family), 8_081, options);
+  assert.ok(typeof client !== 'string');
+  let fd = acceptConnection(listener);
+  for (let tries = 0; fd < 0 && tries < 1_000; tries++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    fd = acceptConnection(listener);
+  }
+  assert.ok(fd > 0, 'not connected');
+  const found = { mark: markOf(fd), congestion: congestionControlOf(fd) };
+  client.destroy();
+  for (const each of [fd, listener]) closeFd(each);
+  return found;
 }
 
 const lab = new Lab();
@@ -140,6 +164,18 @@ for (const backend of BOTH) {
           assert.deepEqual(seen, { text: `app saw ${source}`, error: null });
           const closed = await dial(pod.netns, pod.address(family), 8099, options);
           assert.equal(closed.error, 'ECONNREFUSED', 'a closed port answers at once');
+        }
+      });
+
+      test(`IPv${family}: the application’s socket of such a connection has the mark of replies and does not pace, one of anybody else neither`, async () => {
+        const usual = pod.run('cat', '/proc/sys/net/ipv4/tcp_congestion_control').trim();
+        const foreign = family === 4 ? '203.0.113.9' : '2001:db8:7::9';
+        const fromAgent = { mark: BYPASS_MARK, transparent: true, source: { ip: foreign, port: 0 } };
+        // With cookies the socket is made of the client's ACK, not of its SYN.
+        for (const cookies of ['1', '2']) {
+          pod.run('sh', '-c', `echo ${cookies} > /proc/sys/net/ipv4/tcp_syncookies`);
+          assert.deepEqual(await acceptedFrom(pod, family, fromAgent), { mark: REPLY_MARK, congestion: 'reno' });
+          assert.deepEqual(await acceptedFrom(pod, family, {}), { mark: 0, congestion: usual });
         }
       });
 

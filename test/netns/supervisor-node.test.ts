@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Server } from 'node:net';
 import { after, before, test } from 'node:test';
-import type { PodDocument, VerifyDocument } from '../../agent/admin/api.ts';
+import type { PodDocument, RequestsDocument, VerifyDocument } from '../../agent/admin/api.ts';
 import { ask, Place } from '../integration/fixtures/agent-process.ts';
 import { waitUntil } from '../integration/fixtures/wait-until.ts';
 import { dial, Lab, type LabPod, openSocket, serve, sh } from './capture-lab.ts';
@@ -122,6 +122,21 @@ test('a request is served, counted and in the access log', async () => {
   await waitUntil(() => agent.out.includes('"status":200'));
   const tail = await place.command(['logs', '--access', '--tail', '1'], [place.socketOf(NODE)]);
   assert.match(tail.out, /^\{"time":.*"service":.*\}\n$/);
+});
+
+test('a logged request can be asked for by its id', async () => {
+  const [line = ''] = /^\{"time":.*"id":"[^"]+".*"status":200.*\}$/m.exec(agent.out) ?? [];
+  const { id } = JSON.parse(line) as { id: string };
+  const found = await ask(place.socketOf(NODE), 'GET', `/requests?id=${id}`);
+  const { requests } = JSON.parse(found.body) as RequestsDocument;
+  assert.deepEqual(
+    requests.map((request) => [request.id, request.status, request.sourcePod, request.headers !== null]),
+    [[id, 200, 'lab/client', true]],
+  );
+  const all = JSON.parse((await ask(place.socketOf(NODE), 'GET', '/requests')).body) as RequestsDocument;
+  assert.ok(all.requests.some((request) => request.id === id));
+  const unknown = await ask(place.socketOf(NODE), 'GET', '/requests?id=w9-none');
+  assert.deepEqual([unknown.status, /UNKNOWN_REQUEST/.test(unknown.body)], [404, true]);
 });
 
 test('weir capture verify proves each pod, each way', async () => {

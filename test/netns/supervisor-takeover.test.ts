@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import type { Server, Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { StatusDocument } from '../../agent/admin/api.ts';
-import { migrateRequests } from '../../agent/capture/migrate-requests.ts';
+import { switchSetting } from '../../agent/capture/pod-settings.ts';
 import { acceptConnection, closeFd, openListener } from '../../agent/engine/socket.ts';
 import { ask, Place } from '../integration/fixtures/agent-process.ts';
 import { waitUntil } from '../integration/fixtures/wait-until.ts';
@@ -85,8 +85,7 @@ test('the kernel: of two listeners of a group one closes; without tcp_migrate_re
   for (const family of [4, 6] as const) {
     const ip = family === 4 ? '0.0.0.0' : '::';
     for (const isOn of [false, true]) {
-      if (isOn) assert.equal(migrateRequests(pod.netns), null);
-      else pod.run('sh', '-c', 'echo 0 > /proc/sys/net/ipv4/tcp_migrate_req');
+      assert.equal(switchSetting(pod.netns, 'tcp_migrate_req', isOn), null);
       const open = (): number => pod.netns.run(() => openListener({ ip, port: 15_001, reusePort: true, backlog: 256 }));
       const [closing, staying] = [open(), open()];
       assert.ok(closing > 0 && staying > 0);

@@ -101,7 +101,13 @@ async function inFlight(): Promise<number | undefined> {
 
 describe('answers of the route itself', () => {
   test('a redirect', async () => {
-    const redirect = { type: 'requestRedirect', scheme: null, hostname: 'example.com', port: 8443, path: null } as const;
+    const redirect = {
+      type: 'requestRedirect',
+      scheme: null,
+      hostname: 'example.com',
+      port: 8443,
+      path: null,
+    } as const;
     await routes([rule({ filters: [{ ...redirect, statusCode: 302 }] })]);
     const { headers, body } = await ask({ ':path': '/x?q' });
     assert.deepEqual([headers[':status'], headers.location, body], [302, 'http://example.com:8443/x?q', '']);
@@ -303,7 +309,7 @@ describe('mirrors', () => {
     const [first, second] = seen.get('m') as [Seen, Seen];
     assert.deepEqual(
       [first.headers[':path'], first.headers[':authority'], first.headers['x-a']],
-      ['/1?q', 'web-shadow', '1'],
+      ['/1?q', 'web-shadow:80', '1'],
     );
     assert.deepEqual([second.headers[':path'], second.body], [call[':path'], 'hello']);
     await until(async () => (await counter('mirrors_in_flight')) === 0);
@@ -312,6 +318,12 @@ describe('mirrors', () => {
 
   test('get nothing of a body that is too long, which is counted', async () => {
     await routes([mirrored('shadow')]);
+    handle = (stream) => {
+      stream.on('end', () => {
+        stream.respond({ ':status': 200 });
+        stream.end('ok');
+      });
+    };
     const before_ = await counter('mirrorBodyBytesMax');
     const body = 'x'.repeat(limits.mirrorBodyBytesMax + 1);
     assert.equal((await ask({ ':path': '/', ':method': 'POST' }, body)).body, 'ok');

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import type { HttpRouteRule } from '../../mesh/route-model.ts';
 import { limits } from '../../agent/limits.ts';
+import { DEFAULT_SETTINGS } from '../../mesh/settings.ts';
 import { backend, NO_TIMEOUTS, prefix, rule, setHeaders } from '../harness/route-rules.ts';
 import { httpRoute, policy, service, WorkerLab, workload } from '../harness/worker-lab.ts';
 
@@ -53,8 +54,10 @@ async function serve(pod: string): Promise<void> {
       for (;;) {
         const end = open.indexOf('\r\n\r\n') + 4;
         const head = open.slice(0, end);
-        const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
-        if (end < 4 || open.length < end + length) return;
+        const isChunked = /transfer-encoding: chunked/i.test(head);
+        const chunked = isChunked ? open.indexOf('0\r\n\r\n', end) + 5 - end : 0;
+        const length = isChunked ? chunked : Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+        if (end < 4 || open.length < end + length || (isChunked && chunked < 5)) return;
         open = open.slice(end + length);
         respond(socket, pod, head);
       }
@@ -80,6 +83,14 @@ const get = (target: string, fields = ''): string => `GET ${target} HTTP/1.1\r\n
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+/** How a connection ends. */
+function closed(socket: Socket): Promise<'reset' | 'ended'> {
+  return new Promise((resolve) => {
+    socket.on('error', () => resolve('reset'));
+    socket.on('close', () => resolve('ended'));
+  });
 }
 
 async function counter(name: string): Promise<number> {
@@ -118,7 +129,9 @@ describe('answers of the route itself', () => {
     assert.match(text, /^HTTP\/1.1 418 I'm a teapot\r\n/);
     assert.match(text, /\r\ncontent-length: 9\r\n[^]*x-weir-reason: DIRECT_RESPONSE\r\n/);
     assert.ok(text.endsWith(Buffer.from('\r\n\r\nü teapot').toString('latin1')));
-    const head = await lab.exchange('a', WEB, PORT, get('/').replace('GET', 'HEAD'), (seen) => seen.endsWith('\r\n\r\n'));
+    const head = await lab.exchange('a', WEB, PORT, get('/').replace('GET', 'HEAD'), (seen) =>
+      seen.endsWith('\r\n\r\n'),
+    );
     assert.match(head, /content-length: 9\r\n/);
     assert.ok(head.endsWith('\r\n\r\n'));
     assert.deepEqual(read.get('b'), []);
@@ -137,7 +150,7 @@ describe('answers of the route itself', () => {
     const text = await ask(get('/'));
     assert.match(text, /^HTTP\/1.1 555 [^]*x-weir-reason: FAULT_ABORT\r\n/);
     assert.deepEqual(read.get('b'), []);
-    assert.match(lab.accessLines.at(-1) ?? '', /"reason":"FAULT_ABORT"/);
+    await until(() => lab.accessLines.some((line) => line.includes('"reason":"FAULT_ABORT"')));
   });
 });
 
@@ -160,6 +173,7 @@ describe('CORS', () => {
     const answered = await ask(preflight('https://app.example'));
     assert.match(answered, /^HTTP\/1.1 20[04] /);
     assert.match(answered, /\r\naccess-control-allow-origin: https:\/\/app.example\r\n/);
+    assert.equal(answered.match(/access-control-allow-origin/g)?.length, 1);
     assert.deepEqual(read.get('b'), []);
     assert.equal(await ask(preflight('https://evil.example')), OK);
     assert.deepEqual(read.get('b'), [preflight('https://evil.example')]);
@@ -196,7 +210,8 @@ describe('rewrites', () => {
         backends: [backend('web', PORT)],
       }),
     ]);
-    const request = 'PUT /outer/./a%2Fb?q=/outer&r=%41 HTTP/1.1\r\nHost: Web:80\r\nX-Odd:  v \r\nContent-Length: 4\r\n\r\nbody';
+    const request =
+      'PUT /outer/./a%2Fb?q=/outer&r=%41 HTTP/1.1\r\nHost: Web:80\r\nX-Odd:  v \r\nContent-Length: 4\r\n\r\nbody';
     assert.equal(await ask(request), OK);
     const expected =
       'PUT /inner/a%2Fb?q=/outer&r=%41 HTTP/1.1\r\nHost: inner.example\r\nX-Odd:  v \r\nContent-Length: 4\r\nx-set: 1\r\n\r\nbody';
@@ -224,17 +239,10 @@ describe('rewrites', () => {
     waiting = null;
     socket.write(get('/outer/y'));
     await until(() => waiting !== null);
-    const ended = once(socket, 'close');
+    const ended = closed(socket);
     await only(['/outer/*'], []);
-    await ended;
+    assert.equal(await ended, 'reset');
     await lab.mesh([], [{ kind: 'authorizationPolicy', key: 'default/only' }]);
-  });
-
-  test('what would not be a request any more is refused', async () => {
-    const broken = { ...rewrite, hostname: null, path: { type: 'full', value: '/a b' } } as const;
-    await routes([rule({ filters: [broken], backends: [backend('web', PORT)] })]);
-    assert.match(await ask(get('/')), /^HTTP\/1.1 (500|404) /);
-    assert.deepEqual(read.get('b'), []);
   });
 });
 
@@ -278,15 +286,20 @@ describe('timeouts', () => {
     let text = '';
     socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
     socket.write(get('/'));
-    const [error] = (await once(socket, 'close')) as [boolean];
-    assert.ok(error, 'reset, not ended');
+    assert.equal(await closed(socket), 'reset');
     assert.ok(text.endsWith('half'));
-    await until(() => lab.accessLines.some((line) => line.includes('"reason":"REQUEST_TIMEOUT"') && line.includes('"status":200')));
+    await until(() =>
+      lab.accessLines.some((line) => line.includes('"reason":"REQUEST_TIMEOUT"') && line.includes('"status":200')),
+    );
   });
 
   test('a request that is answered in time leaves no clock behind for the next', async () => {
     await routes([
-      rule({ matches: [prefix('/timed')], timeouts: { requestMs: 80, backendRequestMs: 80 }, backends: [backend('web', PORT)] }),
+      rule({
+        matches: [prefix('/timed')],
+        timeouts: { requestMs: 500, backendRequestMs: 500 },
+        backends: [backend('web', PORT)],
+      }),
       rule({ backends: [backend('web', PORT)] }),
     ]);
     let last: Socket | null = null;
@@ -301,8 +314,8 @@ describe('timeouts', () => {
     await until(() => text === OK);
     socket.write(get('/untimed'));
     await until(() => last !== null);
-    // Longer than the first one's limit.
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    // Longer than what is left of the first one's limit.
+    await new Promise((resolve) => setTimeout(resolve, 600));
     assert.equal(text, OK);
     (last as Socket | null)?.write(OK);
     await until(() => text === OK + OK);
@@ -365,7 +378,7 @@ describe('mirrors', () => {
     }) as const;
   const mirrored = (perMillion: number): HttpRouteRule =>
     rule({ filters: [mirror(perMillion)], backends: [backend('web', PORT)], timeouts: NO_TIMEOUTS });
-  const shadow = (request: string): string => request.replace('Host: web', 'Host: web-shadow');
+  const shadow = (request: string): string => request.replaceAll('Host: web', 'Host: web-shadow');
 
   test('get the request as it is forwarded, body included; the client gets the backend’s answer', async () => {
     await routes([mirrored(1_000_000)]);
@@ -386,7 +399,7 @@ describe('mirrors', () => {
     await until(() => read.get('m')?.join('').endsWith('0\r\n\r\n') === true);
     socket.destroy();
     assert.equal(read.get('m')?.join(''), shadow(plain + post + chunked));
-    await until(async () => (await counter('mirrors_in_flight')) === 0 || (await counter('mirror_answered')) >= 2);
+    await until(async () => (await counter('mirrors_in_flight')) === 0);
   });
 
   test('that do not answer, or are not there, cost the request nothing', async () => {
@@ -430,6 +443,40 @@ describe('mirrors', () => {
   });
 });
 
+describe('what the mesh and the client say', () => {
+  test('paths are made normal as the settings ask, from one request to the next', async () => {
+    const mode = (pathNormalization: (typeof DEFAULT_SETTINGS)['pathNormalization']) =>
+      lab.mesh([{ ...DEFAULT_SETTINGS, pathNormalization }]);
+    await routes([rule({ backends: [backend('web', PORT)] })]);
+    const raw = '/a//b%2Fc/./d';
+    const socket = lab.dial('a', WEB, PORT);
+    for (const [name, path] of [
+      ['NONE', raw],
+      ['BASE', '/a//b%2Fc/d'],
+      ['MERGE_SLASHES', '/a/b%2Fc/d'],
+      ['DECODE_AND_MERGE_SLASHES', '/a/b/c/d'],
+      ['BASE', '/a//b%2Fc/d'],
+    ] as const) {
+      await mode(name);
+      read.set('b', []);
+      socket.write(get(raw));
+      assert.equal(String((await once(socket, 'data'))[0]), OK);
+      assert.equal(read.get('b')?.join(''), get(path), name);
+    }
+    socket.destroy();
+    await lab.mesh([], [{ kind: 'meshSettings', key: 'istio-system/istio' }]);
+  });
+
+  test('a route that is for other clients is none', async () => {
+    const answers = rule({ directResponse: { status: 200, body: 'routed' } });
+    const route = httpRoute('routes', 'web', [answers]);
+    await lab.mesh([{ ...route, clients: ['elsewhere'] }]);
+    assert.equal(await ask(get('/')), OK);
+    await lab.mesh([{ ...route, clients: ['default'] }]);
+    assert.match(await ask(get('/')), /routed$/);
+  });
+});
+
 describe('what is kept of requests', () => {
   test('a refusal can be found by its id, headers included, credentials left out', async () => {
     await routes([rule({ matches: [prefix('/there')], backends: [backend('web', PORT)] })]);
@@ -446,6 +493,6 @@ describe('what is kept of requests', () => {
       ['x-who', 'me'],
       ['authorization', '(not kept)'],
     ]);
-    assert.match(lab.accessLines.at(-1) ?? '', new RegExp(`"id":"${id}"`));
+    await until(() => lab.accessLines.some((line) => line.includes(`"id":"${id}"`)));
   });
 });

@@ -209,6 +209,16 @@ function readOrigins(reader: ObjectReader): StringMatch[] {
     return [];
   });
   // The field before allowOrigins: `*` or an origin, compared as it is; of no meaning beside the new one.
+  if (reader.has('allowOrigin')) {
+    const remedy = 'write allowOrigins: [{exact: …}]';
+    reader.problems.warning(
+      'DEPRECATED',
+      reader.at('allowOrigin'),
+      'is the old spelling of allowOrigins',
+      remedy,
+      'key',
+    );
+  }
   const old = reader.list('allowOrigin', ELEMENTS_MAX).flatMap((item) => reader.asText(item) ?? []);
   return origins.length > 0 ? origins : old.map((value) => ({ type: 'exact', value }));
 }

@@ -1,6 +1,6 @@
 /** networking.istio.io Sidecar → SidecarScope: what its pods can see of the mesh. There is no sidecar to configure otherwise. */
 import type { EgressHost, SidecarScope } from '../../../mesh/traffic-model.ts';
-import type { Linked } from '../link/view.ts';
+import type { Linked, LinkView } from '../link/view.ts';
 import { LABEL_NAME } from '../names.ts';
 import { type ListItem, type ObjectReader, quote } from '../object-reader.ts';
 import type { ObjectOrigin } from '../objects.ts';
@@ -46,9 +46,10 @@ export function readSidecar(object: ObjectReader, origin: ObjectOrigin, rootName
   return { kind: 'Sidecar', namespace, name, createdMs, resource, origin };
 }
 
-/** A Sidecar as it is: it names hosts by pattern, so nothing is to be looked up. */
-export function linkSidecar(object: SidecarObject): Linked {
-  return { resources: [object.resource], findings: [] };
+/** A Sidecar names hosts by pattern; only which namespace is the root is to be looked up. */
+export function linkSidecar({ resource }: SidecarObject, view: LinkView): Linked {
+  const meshWide = resource.namespace === view.rootNamespace && resource.selector === null;
+  return { resources: [{ ...resource, meshWide }], findings: [] };
 }
 
 function readEgress(spec: ObjectReader, namespace: string): Egress[] {

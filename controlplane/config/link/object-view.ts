@@ -26,7 +26,7 @@ import type { LinkView } from './view.ts';
 type ByNamespace = Map<string, Map<string, AcceptedObject>>;
 
 export class ObjectView implements LinkView {
-  readonly rootNamespace: string;
+  readonly #rootNamespace: string;
   readonly #kinds = new Map<ObjectKind, ByNamespace>();
   /** Namespace → objects in it. */
   readonly #population = new Map<string, number>();
@@ -35,7 +35,7 @@ export class ObjectView implements LinkView {
   readonly #derived = new Map<(view: LinkView) => unknown, unknown>();
 
   constructor(rootNamespace: string) {
-    this.rootNamespace = rootNamespace;
+    this.#rootNamespace = rootNamespace;
   }
 
   /**
@@ -48,6 +48,12 @@ export class ObjectView implements LinkView {
     if (before !== null) this.#remove(before, changed);
     if (after !== null) this.#add(after, changed);
     return [...changed];
+  }
+
+  /** What the mesh's ConfigMap says, else what the controller was told. */
+  get rootNamespace(): string {
+    for (const { settings } of this.of('ConfigMap')) return settings.rootNamespace;
+    return this.#rootNamespace;
   }
 
   /** Objects of one kind. */

@@ -15,6 +15,7 @@ import type { HttpRouteObject, ReferenceGrantObject } from '../route-objects.ts'
  * that looks another kind up says so in its entry of the registry (link/registry.ts), or it will miss its changes.
  */
 export interface LinkView {
+  /** Policies of this namespace hold for the whole mesh; who asks looks up `ConfigMap`. */
   readonly rootNamespace: string;
   service(namespace: string, name: string): ServiceObject | undefined;
   services(): Iterable<ServiceObject>;

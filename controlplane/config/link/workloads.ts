@@ -5,6 +5,7 @@
 import type { MeshResource, ResourceKey, TargetPort, Workload } from '../../../mesh/model.ts';
 import { sameJson } from '../../../mesh/validate.ts';
 import { compareText, type Finding } from '../../finding.ts';
+import { limits } from '../../limits.ts';
 import type { AcceptedObject, PodObject, ServiceObject } from '../objects.ts';
 import type { ObjectView } from './object-view.ts';
 import { endpointPod, sliceService } from './services.ts';
@@ -78,6 +79,7 @@ export class WorkloadLinks {
     names?.delete(name);
     if (names?.size === 0) this.#uids.delete(pod.uid);
     this.#findings.delete(name);
+    this.#findings.delete(`${name} services`);
     this.#dirtyUids.add(pod.uid);
   }
 
@@ -136,8 +138,28 @@ export class WorkloadLinks {
       canonicalRevision: pod.canonicalRevision,
       namedPorts: pod.namedPorts,
       locality: this.#view.node(pod.node)?.locality ?? '',
-      services: Object.fromEntries(Object.entries(services).sort(([a], [b]) => compareText(a, b))),
+      services: this.#bounded(pod, Object.entries(services)),
     };
+  }
+
+  /** In the order of their names; those beyond the bound are reported. */
+  #bounded(pod: PodObject, services: [string, readonly TargetPort[]][]): Workload['services'] {
+    const key = `${pod.namespace}/${pod.name} services`;
+    services.sort(([a], [b]) => compareText(a, b));
+    const [beyond] = services[limits.podServicesMax] ?? [];
+    if (beyond === undefined) this.#findings.delete(key);
+    else {
+      this.#findings.set(key, {
+        severity: 'error',
+        code: 'UNSUPPORTED',
+        ...pod.position,
+        object: `Pod ${pod.namespace}/${pod.name}`,
+        field: 'metadata.labels',
+        reason: `backs ${services.length} Services; ${beyond} and those after it by name do not get it`,
+        remedy: `let at most ${limits.podServicesMax} Services select it`,
+      });
+    }
+    return Object.fromEntries(services.slice(0, limits.podServicesMax));
   }
 
   /** Works out anew which pods the slices name: few Services have no selector. */

@@ -29,9 +29,10 @@ COMMIT
 :WEIR_MARK_IN - [0:0]
 :WEIR_MARK_OUT - [0:0]
 -A WEIR_MARK_IN -p tcp -m conntrack --ctdir ORIGINAL -m comment --comment "weir: remember connections the agent opens to this pod" -j CONNMARK --set-xmark 0x111/0xfff
+-A WEIR_MARK_IN -p tcp -m comment --comment "weir: no application inherits the mark of the agent" -j MARK --set-xmark 0x111/0xfff
 -A WEIR_MARK_OUT -p tcp -m connmark --mark 0x111/0xfff -m comment --comment "weir: replies go back to the agent" -j CONNMARK --restore-mark --nfmask 0xfff --ctmask 0xfff
 -I PREROUTING 1 -i lo -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_IN
--I OUTPUT 1 -p tcp -m mark ! --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_OUT
+-I OUTPUT 1 -p tcp -m mark ! --mark 0x539/0xfff -m mark ! --mark 0x111/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_OUT
 COMMIT
 *filter
 :WEIR_GUARD - [0:0]
@@ -134,11 +135,11 @@ describe('capture plan', () => {
     const { routing } = planCapture(4, exclusions());
     assert.equal(
       routingSetup(routing),
-      'link set dev lo up\nroute replace local default dev lo table 100\nrule add fwmark 0x111/0xfff lookup 100 priority 100\n',
+      'link set dev lo up\nroute replace local default dev lo table 100 congctl reno\nrule add fwmark 0x111/0xfff lookup 100 priority 100\n',
     );
     assert.equal(
       routingTeardown(routing),
-      'rule del fwmark 0x111/0xfff lookup 100 priority 100\nroute del local default dev lo table 100\n',
+      'rule del fwmark 0x111/0xfff lookup 100 priority 100\nroute del local default dev lo table 100 congctl reno\n',
     );
   });
 

@@ -79,7 +79,8 @@ test('routes of connections are told in one row: hostnames, and what becomes of 
 });
 
 test('the scope of a policy', () => {
-  const policy: PolicyDocument = {
+  const policy: Extract<PolicyDocument, { kind: 'authorizationPolicy' }> = {
+    kind: 'authorizationPolicy',
     namespace: 'shop',
     name: 'p',
     action: 'DENY',

@@ -203,8 +203,15 @@ const filters: readonly (readonly [string, HttpFilter])[] = [
 for (const [written, filter] of filters) {
   test(`filter of a rule and of a backend: ${written.slice(0, 90)}`, () => {
     assert.deepEqual(ruleOf(`{filters: [${written}]}`).filters, [filter]);
-    const [backend] = ruleOf(`{backendRefs: [{name: a, port: 80, filters: [${written}]}]}`).backends;
-    assert.deepEqual(backend?.filters, [filter]);
+    const translation = translateRules(`[{backendRefs: [{name: a, port: 80, filters: [${written}]}]}]`);
+    const [backend] = translation.of('httpRoute')[0]?.rules[0]?.backends ?? [];
+    const redirects = filter.type === 'requestRedirect';
+    assert.deepEqual([backend?.filters, backend?.valid], redirects ? [[], false] : [[filter], true]);
+    const told = redirects ? ['UNSUPPORTED'] : /Mirror|CORS/.test(written) ? ['NOT_ENFORCED'] : [];
+    assert.deepEqual(
+      translation.findings.map(({ code }) => code),
+      told,
+    );
   });
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MeshLinker } from '../../../controlplane/config/linker.ts';
+import { compareText } from '../../../controlplane/finding.ts';
 import { ObjectStore } from '../../../controlplane/config/object-store.ts';
 import { parseYaml } from '../../../controlplane/sources/yaml-document.ts';
 import { testRefusals } from './refusal-rows.ts';
@@ -161,7 +162,8 @@ test('namespaces: those that are defined, and those that only occur, with the la
     const documents = parsed?.documents ?? [];
     linker.update(store.apply([text === null ? { type: 'gone', file } : { type: 'parsed', file, documents }]));
   };
-  const all = (): unknown => [...linker.view.namespaces()].map(({ name, labels }) => [name, labels]).sort();
+  const all = (): unknown =>
+    [...linker.view.namespaces()].sort((a, b) => compareText(a.name, b.name)).map(({ name, labels }) => [name, labels]);
   const label = (name: string): unknown => ({ 'kubernetes.io/metadata.name': name });
   change('s.yaml', service('{ports: [{port: 80}]}').replace('name: s', 'name: s, namespace: b'));
   change('n.yaml', 'apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {team: x}}\n');
@@ -178,6 +180,20 @@ test('namespaces: those that are defined, and those that only occur, with the la
   change('n.yaml', null);
   change('s.yaml', null);
   assert.deepEqual(all(), []);
+});
+
+test('a pod that more Services select than agents take backs the first of them by name, and this is told', () => {
+  const services = Array.from({ length: 4_098 }, (_, index) => `s${String(index).padStart(4, '0')}`);
+  const text = services.map((name) => service('{selector: {app: x}, ports: [{port: 80}]}', name)).join('---\n');
+  const labelled = pod('a', '10.0.0.1').replace('uid: a', 'uid: a, labels: {app: x}');
+  const translation = new Translation().change({ 's.yaml': text, 'a.yaml': labelled });
+  const backed = Object.keys(translation.of('workload')[0]?.services ?? {});
+  assert.deepEqual([backed.length, backed.at(-1)], [4_096, 'default/s4095']);
+  assert.deepEqual(
+    translation.findings.map(({ code, object, reason }) => [code, object, /default\/\S+/.exec(reason)?.[0]]),
+    [['UNSUPPORTED', 'Pod default/a', 'default/s4096']],
+  );
+  assert.deepEqual(translation.change({ 'a.yaml': null }).findings, []);
 });
 
 testRefusals(

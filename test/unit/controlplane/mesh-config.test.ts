@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatFinding } from '../../../controlplane/finding.ts';
+import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { Translation, translate } from './translate.ts';
 
 /** A ConfigMap with these texts below data, each as a block literal. */
@@ -14,12 +15,7 @@ function configMap(
 }
 
 const settings = (fields: object): object => ({
-  kind: 'meshSettings',
-  namespace: 'istio-system',
-  name: 'istio',
-  metrics: true,
-  accessLog: true,
-  bypass: false,
+  ...DEFAULT_SETTINGS,
   ...fields,
 });
 
@@ -40,6 +36,54 @@ test('absent keys are the defaults; an empty list of providers is off, a list wi
   }
   const empty = translate('apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n');
   assert.deepEqual(empty.mesh, [settings({})]);
+});
+
+test('identities, paths, unknown destinations: as Istio writes them', () => {
+  const rows: readonly [string, object][] = [
+    [
+      'trustDomain: td.example\ntrustDomainAliases: [old, older.example]',
+      { trustDomain: 'td.example', trustDomainAliases: ['old', 'older.example'] },
+    ],
+    ['pathNormalization: {normalization: DEFAULT}', {}],
+    ['pathNormalization: {normalization: NONE}', { pathNormalization: 'NONE' }],
+    [
+      'pathNormalization:\n  normalization: DECODE_AND_MERGE_SLASHES',
+      { pathNormalization: 'DECODE_AND_MERGE_SLASHES' },
+    ],
+    ['pathNormalization: {}\noutboundTrafficPolicy: {}', {}],
+    ['outboundTrafficPolicy: {mode: REGISTRY_ONLY}', { outboundTrafficPolicy: 'REGISTRY_ONLY' }],
+    ['rootNamespace: config', { rootNamespace: 'config' }],
+  ];
+  for (const [mesh, expected] of rows) {
+    const translation = translate(configMap({ mesh }));
+    assert.deepEqual(translation.mesh, [settings(expected)], mesh);
+    assert.deepEqual(translation.findings, [], mesh);
+  }
+});
+
+test('policies of the root namespace hold for the whole mesh, whichever it is said to be, before or after', () => {
+  const policies = ['AuthorizationPolicy', 'PeerAuthentication', 'RequestAuthentication']
+    .flatMap((kind) =>
+      ['istio-system', 'config'].map(
+        (namespace) =>
+          `apiVersion: security.istio.io/v1\nkind: ${kind}\nmetadata: {name: p, namespace: ${namespace}}\n`,
+      ),
+    )
+    .join('---\n');
+  const sidecar =
+    'apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: p, namespace: config}\nspec: {egress: [{hosts: ["./*"]}]}\n';
+  const meshWide = (translation: Translation): string[] =>
+    translation.mesh.flatMap((resource) =>
+      'meshWide' in resource && resource.meshWide ? `${resource.kind} ${resource.namespace}` : [],
+    );
+  const translation = translate(`${policies}---\n${sidecar}`);
+  const ofRoot = (namespace: string): string[] =>
+    ['authorizationPolicy', 'peerAuthentication', 'requestAuthentication'].map((kind) => `${kind} ${namespace}`);
+  assert.deepEqual(meshWide(translation), ofRoot('istio-system'));
+  translation.change({ 'm.yaml': configMap({ mesh: 'rootNamespace: config' }) });
+  assert.deepEqual(meshWide(translation), [...ofRoot('config'), 'sidecarScope config']);
+  translation.change({ 'm.yaml': null });
+  assert.deepEqual(meshWide(translation), ofRoot('istio-system'));
 });
 
 test('bypass is a key of data.weir; without telemetry off it is taken and reported as useless', () => {
@@ -64,16 +108,16 @@ test('only the root namespace’s ConfigMap of that name counts; others are left
 });
 
 test('keys that do nothing are named with the line they stand on inside the text', () => {
-  const mesh = 'defaultProviders:\n  metrics:\n  - prometheus\n  - stackdriver\ntrustDomain: td\ndefaultProvider: {}';
+  const mesh = 'defaultProviders:\n  metrics:\n  - prometheus\n  - stackdriver\nmeshMTLS: {}\ndefaultProvider: {}';
   const found = translate(configMap({ mesh, weir: 'bypas: true', meshNetworks: 'networks: {}' })).findings;
   assert.deepEqual(
     found.map(({ severity, code, line, field }) => [severity, code, line, field]),
     [
       ['warning', 'UNSUPPORTED', 9, 'data.mesh.defaultProviders.metrics[1]'],
-      ['warning', 'UNSUPPORTED', 10, 'data.mesh.trustDomain'],
+      ['warning', 'NOT_ENFORCED', 10, 'data.mesh.meshMTLS'],
       ['warning', 'UNKNOWN_FIELD', 11, 'data.mesh.defaultProvider'],
       ['warning', 'UNKNOWN_FIELD', 13, 'data.weir.bypas'],
-      ['warning', 'UNSUPPORTED', 14, 'data.meshNetworks'],
+      ['warning', 'NOT_ENFORCED', 14, 'data.meshNetworks'],
     ],
   );
   assert.match(found[2]?.remedy ?? '', /did you mean defaultProviders\?/);
@@ -86,6 +130,11 @@ test('what is wrong is refused with file and line, and the last valid version st
     [{ mesh: '- a' }, /f\.yaml:\d+: .*data\.mesh: is a list, not a mapping/],
     [{ mesh: 'a: 1\n---\nb: 1' }, /data\.mesh: holds several YAML documents/],
     [{ mesh: 'defaultProviders: {metrics: prometheus}' }, /f\.yaml:6: .*metrics: is the text "prometheus", not a list/],
+    [{ mesh: 'trustDomain: Td' }, /data\.mesh\.trustDomain: is "Td"; it must be a trust domain/],
+    [{ mesh: 'trustDomainAliases: [a, "b c"]' }, /data\.mesh\.trustDomainAliases\[1\]: is "b c"/],
+    [{ mesh: 'rootNamespace: a.b' }, /data\.mesh\.rootNamespace: is "a\.b"; it must be lower-case/],
+    [{ mesh: 'pathNormalization: {normalization: BASIC}' }, /normalization: is "BASIC"; did you mean BASE\?/],
+    [{ mesh: 'outboundTrafficPolicy: {mode: DENY_ALL}' }, /outboundTrafficPolicy\.mode: is "DENY_ALL"/],
     [{ weir: 'bypass: "yes"' }, /f\.yaml:6: .*data\.weir\.bypass: is the text "yes", not a boolean/],
   ];
   for (const [data, expected] of rows) {

@@ -194,6 +194,8 @@ const policy = (namespace: string, spec: string): string =>
 const nothing = {
   principals: [],
   notPrincipals: [],
+  requestPrincipals: [],
+  notRequestPrincipals: [],
   namespaces: [],
   notNamespaces: [],
   serviceAccounts: [],

@@ -301,8 +301,6 @@ const anySource: fc.Arbitrary<PolicySource> = fc
     notIpBlocks: blocks,
     remoteIpBlocks: blocks,
     notRemoteIpBlocks: blocks,
-    requestPrincipals: fc.constant([]),
-    notRequestPrincipals: fc.constant([]),
   })
   .filter((source) => Object.values(source).some((values) => values.length > 0));
 

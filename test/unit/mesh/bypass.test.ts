@@ -5,6 +5,8 @@ import fc from 'fast-check';
 import { bypassDestinations, bypassOfPod, bypassRefusal, mayBypass } from '../../../mesh/bypass.ts';
 import { destinationNeedsHttp, httpTelemetry } from '../../../mesh/layers.ts';
 import type { MeshResource, MeshSettings } from '../../../mesh/model.ts';
+import type { NetworkPolicy } from '../../../mesh/policy-model.ts';
+import type { SidecarScope } from '../../../mesh/traffic-model.ts';
 import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { MeshState } from '../../../mesh/state.ts';
 import type { NetworkPolicy, PeerAuthentication } from '../../../mesh/policy-model.ts';
@@ -60,6 +62,38 @@ const destinations = (mesh: MeshState, max = 100): string[] =>
 const SERVICES = ['10.96.0.1 80', '10.96.0.1 81', 'fd00::1 80', 'fd00::1 81'];
 
 describe('destinations that may be reached without the agent', () => {
+  it('are none that a NetworkPolicy closes, and none for a pod whose own egress is limited', () => {
+    const networkPolicy = (fields: Partial<NetworkPolicy>): NetworkPolicy => ({
+      kind: 'networkPolicy',
+      namespace: 'shop',
+      name: 'closed',
+      podSelector: { matchLabels: { v: '2' }, matchExpressions: [] },
+      ingress: null,
+      egress: null,
+      ...fields,
+    });
+    assert.deepEqual(destinations(state(...ALL, networkPolicy({}))), [...SERVICES, '10.0.0.3 5432']);
+    const closed = state(...ALL, networkPolicy({ ingress: [] }));
+    assert.deepEqual(destinations(closed), ['10.0.0.3 5432']);
+    assert.deepEqual(bypassOfPod(closed, POD2, POD2.addresses), []);
+    assert.notDeepEqual(bypassOfPod(closed, POD1, POD1.addresses), []);
+    const outgoing = state(...ALL, networkPolicy({ egress: [] }));
+    assert.deepEqual(destinations(outgoing), [...SERVICES, '10.0.0.3 5432']);
+    assert.deepEqual([mayBypass(outgoing, POD2), mayBypass(outgoing, POD1)], [false, true]);
+    const scope: SidecarScope = {
+      kind: 'sidecarScope',
+      namespace: 'shop',
+      name: 'scope',
+      meshWide: false,
+      selector: null,
+      egress: null,
+      outboundTrafficPolicy: 'REGISTRY_ONLY',
+      createdMs: 0,
+    };
+    assert.equal(mayBypass(state(...ALL, scope), POD1), false);
+    assert.equal(mayBypass(state(...ALL), null), false);
+  });
+
   it('are the addresses of Services without routes and policy, and the pods of headless ones', () => {
     assert.deepEqual(destinations(state(...ALL)), [...SERVICES, '10.0.0.3 5432']);
   });

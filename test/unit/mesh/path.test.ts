@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { normalisePath, type PathNormalization } from '../../../mesh/path.ts';
+import { PolicyIndex } from '../../../mesh/policy-index.ts';
+import { policy, policyRule, request, workload } from './resources.ts';
 
 const MODES: PathNormalization[] = ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'];
 
@@ -113,6 +115,44 @@ describe('normalisePath', () => {
     );
   });
 
+  it('is idempotent whatever octets come, and what a stronger mode yields no weaker one changes', () => {
+    const octets = fc
+      .array(
+        fc.oneof(
+          fc.constantFrom('/', '.', '\\', '%', '2', 'e', 'F', '5c', '%2f'),
+          fc.string({ maxLength: 2, unit: 'binary' }),
+        ),
+        {
+          maxLength: 14,
+        },
+      )
+      .map((pieces) => `/${pieces.join('')}`);
+    let accepted = 0;
+    fc.assert(
+      fc.property(octets, (raw) => {
+        for (const [i, mode] of MODES.entries()) {
+          const once = normalisePath(raw, mode);
+          if (!once.ok) continue;
+          accepted++;
+          for (const weaker of MODES.slice(0, i + 1)) assert.deepEqual(normalisePath(once.path, weaker), once, weaker);
+        }
+      }),
+      { numRuns: 5000 },
+    );
+    assert.ok(accepted > 2000, `only ${accepted} paths were accepted`);
+  });
+
+  it('refuses the same paths in every mode, whatever they become', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        const refusals = MODES.map((mode) => normalisePath(`/${text}`, mode)).map((one) =>
+          one.ok ? null : one.reason,
+        );
+        assert.equal(new Set(refusals).size, 1, refusals.join(', '));
+      }),
+    );
+  });
+
   it('never throws', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.constantFrom(...MODES), (raw, mode) => {
@@ -121,4 +161,44 @@ describe('normalisePath', () => {
       }),
     );
   });
+});
+
+describe('policy on normalised paths', () => {
+  const index = new PolicyIndex();
+  index.add(policy({ name: 'd', action: 'DENY', rules: [policyRule({ to: [{ paths: ['/admin', '/admin/*'] }] })] }));
+  const bound = index
+    .for(workload({ uid: 'web' }))
+    .forPort(80)
+    .bind({
+      identity: null,
+      sourceIp: '10.0.0.1',
+      remoteIp: '10.0.0.1',
+      serverName: '',
+      destinationIp: '10.0.0.2',
+      destinationPort: 80,
+    });
+  // raw, the modes in which it is /admin or below
+  const rows: [string, PathNormalization[]][] = [
+    ['/admin', MODES],
+    ['/%61dmin', ['BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']],
+    ['/x/../admin', ['BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']],
+    ['/x\\..\\admin\\y', ['BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']],
+    ['//admin', ['MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']],
+    ['/x/..//admin//', ['MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']],
+    ['/%2fadmin', ['DECODE_AND_MERGE_SLASHES']],
+    ['/admin%2Fusers', ['DECODE_AND_MERGE_SLASHES']],
+    ['/x%5C..%5cadmin', ['DECODE_AND_MERGE_SLASHES']],
+    ['/administrator', []],
+    ['/%2561dmin', []],
+  ];
+  for (const [raw, denied] of rows) {
+    it(`${raw} is denied in ${denied.join(', ') || 'no mode'}`, () => {
+      const seen = MODES.filter((mode) => {
+        const normal = normalisePath(raw, mode);
+        assert.ok(normal.ok);
+        return !bound.request(request({ path: normal.path })).allowed;
+      });
+      assert.deepEqual(seen, denied);
+    });
+  }
 });

@@ -12,7 +12,6 @@ import {
   route,
   routeMatch,
   routeRule,
-  service,
   type WrittenMatch,
 } from './resources.ts';
 

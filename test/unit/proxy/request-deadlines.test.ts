@@ -63,14 +63,57 @@ describe('a delay', () => {
 });
 
 describe('deadlines', () => {
-  const cases: readonly (readonly [string, (held: RequestDeadlines) => void, readonly (readonly [number, string | null])[]])[] = [
+  const cases: readonly (readonly [
+    string,
+    (held: RequestDeadlines) => void,
+    readonly (readonly [number, string | null])[],
+  ])[] = [
     ['no limit', (held) => held.attemptBegins(null), [[1_000_000, null]]],
-    ['one attempt', (held) => held.attemptBegins(50), [[48, null], [8, 'UPSTREAM_TIMEOUT']]],
-    ['the request, from its last octet', (held) => held.requestComplete(50), [[48, null], [8, 'REQUEST_TIMEOUT']]],
-    ['whichever is first', (held) => (held.attemptBegins(80), held.requestComplete(40)), [[36, null], [8, 'REQUEST_TIMEOUT']]],
-    ['the other first', (held) => (held.attemptBegins(40), held.requestComplete(80)), [[36, null], [8, 'UPSTREAM_TIMEOUT']]],
-    ['the last octet is told once', (held) => (held.requestComplete(40), pass(20), held.requestComplete(40)), [[24, 'REQUEST_TIMEOUT']]],
-    ['a further attempt', (held) => (held.attemptBegins(40), pass(20), held.attemptBegins(40)), [[36, null], [8, 'UPSTREAM_TIMEOUT']]],
+    [
+      'one attempt',
+      (held) => held.attemptBegins(50),
+      [
+        [48, null],
+        [8, 'UPSTREAM_TIMEOUT'],
+      ],
+    ],
+    [
+      'the request, from its last octet',
+      (held) => held.requestComplete(50),
+      [
+        [48, null],
+        [8, 'REQUEST_TIMEOUT'],
+      ],
+    ],
+    [
+      'whichever is first',
+      (held) => (held.attemptBegins(80), held.requestComplete(40)),
+      [
+        [36, null],
+        [8, 'REQUEST_TIMEOUT'],
+      ],
+    ],
+    [
+      'the other first',
+      (held) => (held.attemptBegins(40), held.requestComplete(80)),
+      [
+        [36, null],
+        [8, 'UPSTREAM_TIMEOUT'],
+      ],
+    ],
+    [
+      'the last octet is told once',
+      (held) => (held.requestComplete(40), pass(20), held.requestComplete(40)),
+      [[24, 'REQUEST_TIMEOUT']],
+    ],
+    [
+      'a further attempt',
+      (held) => (held.attemptBegins(40), pass(20), held.attemptBegins(40)),
+      [
+        [36, null],
+        [8, 'UPSTREAM_TIMEOUT'],
+      ],
+    ],
   ];
   for (const [name, start, steps] of cases) {
     test(name, () => {

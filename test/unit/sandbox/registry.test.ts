@@ -22,7 +22,7 @@ import {
   runningSandboxes,
   writeRecord,
 } from '../../../sandbox/registry.ts';
-import { defaultAgentSockets } from '../../../cli/sandbox-registry.ts';
+import { defaultAgentSockets, defaultControllerSocket } from '../../../cli/sandbox-registry.ts';
 
 const ALIVE = {
   pid: process.pid,
@@ -129,6 +129,14 @@ test('agents to ask: WEIR_SOCKET, then the sandbox named, then the only one, the
   assert.throws(() => defaultAgentSockets({ WEIR_SANDBOX: 'two' }), /no sandbox named two is running/);
   claim('two', ALIVE);
   assert.throws(() => defaultAgentSockets({}), /several sandboxes run \(.*one.*\); name one/);
+});
+
+test('the controller to ask: the one of the agents that are asked, and none where agents are named by socket', () => {
+  assert.equal(defaultControllerSocket({ WEIR_SOCKET: '/a' }), null);
+  assert.equal(defaultControllerSocket({ WEIR_SOCKET: '/a', WEIR_CONTROLLER_SOCKET: '/c' }), '/c');
+  const { paths } = claim('one', ALIVE);
+  assert.equal(defaultControllerSocket({ WEIR_SANDBOX: 'one' }), paths.controllerSocket);
+  assert.throws(() => defaultControllerSocket({ WEIR_SANDBOX: 'two' }), /no sandbox named two is running/);
 });
 
 test('the record is replaced whole', () => {

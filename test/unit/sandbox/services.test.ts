@@ -54,6 +54,20 @@ test('ClusterIPs: what is written is honoured, and not given to another', () => 
   assert.equal(new Set(Object.values(found).flat()).size, Object.values(found).flat().length);
 });
 
+test('ExternalName: no addresses, no pods, and the object goes on to the controller as it is', () => {
+  const { entries, problems } = assign(
+    new ServiceAddresses(),
+    service('a', ', type: ExternalName, externalName: db.x'),
+  );
+  assert.deepEqual(problems, []);
+  const [entry] = entries;
+  assert.deepEqual([entry?.clusterIps, entry?.selector, entry?.externalName], [[], null, 'db.x']);
+  const spec = isFields(entry?.object['spec']) ? entry.object['spec'] : {};
+  assert.deepEqual([spec['clusterIP'], spec['externalName']], [undefined, 'db.x']);
+  const missing = assign(new ServiceAddresses(), service('a', ', type: ExternalName'));
+  assert.match(missing.problems[0] ?? '', /spec\.externalName: missing/);
+});
+
 test('ClusterIPs: conflicts and foreign addresses are refused with the line', () => {
   const { problems } = assign(
     new ServiceAddresses(),

@@ -25,6 +25,45 @@ const pod = {
 };
 const stats = { worker: 0, pid: 9, http: [], tcp: [], pods: [pod], bounds: { headBytesMax: 1 }, counters: {} };
 
+const connection = {
+  worker: 0,
+  pod: 'shop/web',
+  direction: 'outbound',
+  protocol: 'http',
+  source: '10.0.0.1:4',
+  destination: '10.0.0.2:80',
+  service: null,
+  upstream: null,
+  state: 'idle',
+  ageMs: 1,
+  idleMs: 1,
+  bytesFromClient: 0,
+  bytesToClient: 0,
+  requests: 0,
+};
+const request = {
+  id: 'w0-1',
+  timeMs: 1,
+  direction: 'outbound',
+  protocol: 'grpc',
+  sourcePod: 'shop/web',
+  source: '10.0.0.1:4',
+  destination: '10.0.0.2:80',
+  destinationPod: null,
+  upstream: null,
+  service: null,
+  method: 'GET',
+  host: 'a',
+  path: '/',
+  query: null,
+  headers: null,
+  status: 404,
+  reason: 'NO_ROUTE',
+  route: null,
+  policy: null,
+  durationMs: 0.5,
+};
+
 const VALID: readonly unknown[] = [
   { type: 'ready', pid: 7 },
   { type: 'podListening', index: 1, error: null },
@@ -33,6 +72,8 @@ const VALID: readonly unknown[] = [
   { type: 'meshApplied', sequence: 3, error: null },
   { type: 'stats', id: 1, stats },
   { type: 'connections', id: 1, connections: [], truncated: false },
+  { type: 'connections', id: 1, connections: [{ ...connection, protocol: 'http2' }], truncated: false },
+  { type: 'requests', id: 1, requests: [request, { ...request, query: '', headers: [['host', 'a']], route: 'a/b/0' }] },
   { type: 'log', level: 'warn', message: 'text', fields: { pod: 'shop/checkout-1' } },
 ];
 
@@ -60,6 +101,7 @@ const REFUSED: readonly (readonly [unknown, RegExp])[] = [
     { type: 'stats', id: 1, stats: { ...stats, bounds: { headBytesMax: 'many' } } },
     /stats\.stats\.bounds\.headBytesMax/,
   ],
+  [{ type: 'requests', id: 1, requests: [{ ...request, headers: [[1]] }] }, /requests\.requests\[0\]\.headers/],
   [{ type: 'connections', id: 1, connections: [{}], truncated: false }, /connections\.connections\[0\]\.worker/],
   [{ type: 'log', level: 'fatal', message: '', fields: {} }, /log\.level is not one of debug, info, warn, error/],
 ];

@@ -55,7 +55,7 @@ const httpMatch = fc.record({
 const pathModifier = fc.oneof(
   fc.record({ type: fc.constant('full'), value: path }),
   fc.record({ type: fc.constantFrom('prefix', 'stringPrefix'), value: fc.oneof(path, fc.constant('')) }),
-  fc.record({ type: fc.constant('regex'), pattern: regex, value: text }),
+  fc.record({ type: fc.constant('regex'), pattern: regex, value: fc.constantFrom('', '/x', '/a\\0/b', '/c\\\\') }),
 );
 const target = {
   namespace: label,

@@ -151,7 +151,7 @@ test('update(delta) equals update(all), whatever comes, changes and goes in whic
       assert.deepEqual(stepwise.findings, whole.findings);
       linked += whole.of('httpRoute').filter(({ source }) => source === 'VirtualService').length;
     }),
-    { numRuns: 200 },
+    { numRuns: 250 },
   );
   assert.ok(linked > 20, `VirtualServices that became routes: ${linked}`);
 });

@@ -271,3 +271,41 @@ test('delegates that cannot be followed, and one that nobody delegates to', () =
   const route = translation.of('httpRoute').find(({ name }) => name === 'root');
   assert.equal(route?.rules.length, 1);
 });
+
+test('which matches of a delegate fit into one of the root', () => {
+  const rows: readonly (readonly [root: string, inner: string, fits: boolean])[] = [
+    ['uri: {prefix: /a}', 'uri: {prefix: /a/b}', true],
+    ['uri: {prefix: /a/b}', 'uri: {prefix: /a}', false],
+    ['uri: {prefix: /a}', 'uri: {exact: /ab}', true],
+    ['uri: {exact: /a}', 'uri: {exact: /a}', true],
+    ['uri: {exact: /a}', 'uri: {prefix: /a}', false],
+    ['uri: {prefix: /a}, ignoreUriCase: true', 'uri: {prefix: /a}', false],
+    ['method: {exact: GET}', 'method: {exact: POST}', false],
+    ['headers: {x: {prefix: a}}', 'headers: {x: {exact: ab}}', true],
+    ['headers: {x: {exact: a}}', 'headers: {x: {}}', false],
+    ['headers: {x: {}}', 'headers: {x: {exact: a}}', true],
+    ['headers: {x: {exact: a}}', 'withoutHeaders: {x: {exact: b}}', true],
+    ['queryParams: {q: {exact: a}}', 'queryParams: {q: {exact: b}}', false],
+    ['port: 9080', 'port: 80', false],
+    ['sourceNamespace: a', 'sourceNamespace: b', false],
+    ['sourceLabels: {a: b}', 'sourceLabels: {a: c}', false],
+    ['sourceLabels: {a: b}', 'sourceLabels: {c: d}', true],
+  ];
+  for (const [outer, inner, fits] of rows) {
+    const root = virtualService(
+      '{name: root}',
+      `  hosts: [reviews]\n  http: [{match: [{${outer}}], delegate: {name: inner}}]`,
+    );
+    const delegate = virtualService(
+      '{name: inner}',
+      `  http: [{match: [{${inner}}], route: [{destination: {host: reviews}}]}]`,
+    );
+    const translation = mesh(SERVICES, root, delegate);
+    assert.equal(translation.of('httpRoute').length, fits ? 1 : 0, `${outer} ${inner}`);
+    assert.equal(
+      translation.findings.some(({ code }) => code === 'CONFLICT'),
+      !fits,
+      `${outer} ${inner}`,
+    );
+  }
+});

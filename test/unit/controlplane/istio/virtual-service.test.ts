@@ -288,3 +288,31 @@ test('tcp and tls rules', () => {
     { kind: 'tcpRoute', ...common, rules: [{ matches: [dialled], backends }] },
   ]);
 });
+
+test('conditions that no client can meet are left out with their rule, and said', () => {
+  const spec = `  hosts: [reviews, 10.0.0.1]
+  http:
+    - match: [{uri: {exact: a}}, {uri: {prefix: /b?c}}, {uri: {exact: /d/../e}}]
+      route: [{destination: {host: ratings}}]
+    - route: [{destination: {host: reviews}}]
+    - route: [{destination: {host: ratings}}]
+  tls:
+    - match: [{sniHosts: [10.0.0.1]}]
+      route: [{destination: {host: reviews}}]`;
+  const translation = mesh(SERVICES, object('VirtualService', '{name: v}', spec));
+  assert.deepEqual(translation.of('tlsRoute'), []);
+  assert.deepEqual(httpRoute(translation).rules.map(shown), [
+    ['default/reviews:9080 × 1'],
+    ['default/ratings:9080 × 1'],
+  ]);
+  assert.deepEqual(
+    said(translation).filter((line) => !line.includes('spec.hosts[1]')),
+    [
+      'VirtualService default/v spec.http[0].match[0].uri.exact: "a" does not begin with "/", so this never matches; write /a',
+      'VirtualService default/v spec.http[0].match[1].uri.prefix: "/b?c" has more than a path, so this never matches; match the query with queryParams',
+      'VirtualService default/v spec.http[0].match[2].uri.exact: "/d/../e" is not the normal form of a path, so this never matches; write /e',
+      'VirtualService default/v spec.http[2]: is never reached: http[1] matches everything; move it above that rule',
+      'VirtualService default/v spec.tls[0].match[0].sniHosts[0]: clients send no address as server name; remove it: a server name is a host name (RFC 6066)',
+    ],
+  );
+});

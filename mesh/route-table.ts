@@ -3,7 +3,7 @@
  *
  *   consumer routes of the client's namespace (GAMMA), if there are any
  *   else HTTPRoutes and GRPCRoutes of the Service's own namespace, if there are any
- *   else VirtualServices that are exported to the client's namespace
+ *   else, of the VirtualServices that are exported to the client's namespace, the oldest
  *
  * Within one of these a RuleIndex decides. Views are made per namespace that some route names, and one for all others.
  */

@@ -15,6 +15,9 @@ import { type ClusterLookup, RouteTable } from './route-table.ts';
 import { type Addressed, ServiceLookup } from './service-lookup.ts';
 import { StreamRoutes } from './stream-routes.ts';
 
+/** Characters of a host that is looked up label by label: no name is longer (RFC 1035 section 2.3.4), whatever a client writes. */
+const HOST_LENGTH_MAX = 253;
+
 /** What the table asks others. */
 export interface ServiceTableParts {
   readonly routes: RouteIndexes;
@@ -135,7 +138,7 @@ export class ServiceTable {
 
   /**
    * The port of a ServiceEntry by host: the exact name, else the longest wildcard. Where several have the host, the one of the client's
-   * namespace, else the first by name.
+   * namespace, else the first by name. null too for what is too long to be a host.
    */
   resolveHost(
     host: string,
@@ -144,6 +147,7 @@ export class ServiceTable {
     namespace: string | null,
     sees: Sees,
   ): ServiceDestination | null {
+    if (host.length > HOST_LENGTH_MAX) return null;
     let found = this.#byHost(host, port, family, namespace, sees);
     for (let dot = host.indexOf('.'); dot >= 0 && found === null; dot = host.indexOf('.', dot + 1)) {
       found = this.#byHost(`*${host.slice(dot)}`, port, family, namespace, sees);

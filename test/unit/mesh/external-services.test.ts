@@ -181,9 +181,12 @@ describe('a ServiceEntry by host', () => {
     [inShop, '', 80, 'null'],
     [inShop, '.', 80, 'null'],
     [inShop, '*.example.com', 80, '*.example.com shop: dialled'],
+    [inShop, `${'x.'.repeat(120)}b.example.com`, 80, '*.b.example.com shop: dialled'],
+    // Too long for a host: not looked up label by label.
+    [inShop, `${'x.'.repeat(20_000)}b.example.com`, 80, 'null'],
   ];
   for (const [client, host, number, expected] of rows) {
-    it(`${host}:${number} is ${expected} to ${client?.namespace ?? 'nobody in particular'}`, () => {
+    it(`${host.slice(-40)}:${number} is ${expected} to ${client?.namespace ?? 'nobody in particular'}`, () => {
       assert.equal(shown(state.resolveHost(client, host, number, 4)), expected);
     });
   }

@@ -22,6 +22,11 @@ export function isExternalWorkload(uid: string): boolean {
   return uid.startsWith(UID_PREFIX);
 }
 
+/** True: a host of a ServiceEntry. It has a dot (validate-traffic.ts), which no Service's name has. */
+export function isExternalService(service: Service): boolean {
+  return service.name.includes('.');
+}
+
 /** The Services of an entry's hosts. */
 export function servicesOfEntry(entry: ServiceEntry): readonly ExternalService[] {
   const addresses: string[] = [];

@@ -5,7 +5,7 @@
  */
 
 import { type Cluster, type Endpoint, LiveCluster } from './cluster.ts';
-import type { CompiledPort, Destination, ServiceDestination, UnknownDestination } from './destination.ts';
+import type { CompiledPort, ServiceDestination, UnknownDestination } from './destination.ts';
 import { type Family, familyOf } from './ip.ts';
 import { keyOf, type NamespacedName, type PortProtocol, type Service, type ServicePort } from './model.ts';
 import type { PathNormalization } from './path.ts';
@@ -113,7 +113,7 @@ export class ServiceTable {
   }
 
   /** null: no Service that the client sees has the address. @param sees null: everybody sees everything */
-  resolve(ip: string, port: number, sees: Sees | null): Destination | null {
+  resolve(ip: string, port: number, sees: Sees | null): ServiceDestination | UnknownDestination | null {
     let other: UnknownDestination | null = null;
     for (const entry of this.#lookup.at(ip)) {
       if (sees !== null && !sees(entry.service)) continue;

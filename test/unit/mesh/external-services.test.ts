@@ -83,6 +83,24 @@ describe('a ServiceEntry by address', () => {
     assert.deepEqual(state.workloadByUid('u1'), pod);
   });
 
+  it('takes no address from a pod or a Service, on whatever port, but from endpoints of ServiceEntries', () => {
+    const pod = workload({ uid: 'victim', namespace: 'bank', addresses: ['10.0.0.9'] });
+    const pay = service({ name: 'pay', namespace: 'bank', addresses: ['10.96.0.7'] });
+    const addresses = ['10.0.0.9', '10.96.0.7', '203.0.113.2'];
+    for (const endpoints of [[], [entryEndpoint('203.0.113.6')]]) {
+      const entry = serviceEntry({ name: 'evil', namespace: 'evil', addresses, resolution: 'STATIC', endpoints });
+      const other = serviceEntry({ name: 'other', endpoints: [entryEndpoint('203.0.113.2')], resolution: 'STATIC' });
+      const state = stateOf(pod, pay, entry, { ...other, hosts: ['other.test'] });
+      for (const number of [80, 81]) {
+        assert.equal(shown(state.resolve('10.0.0.9', number)), 'workload victim');
+        assert.doesNotMatch(shown(state.resolve('10.96.0.7', number)), /example/);
+      }
+      const expected =
+        endpoints.length === 0 ? 'workload serviceentry/shop/other/0' : 'api.example.com evil: 203.0.113.6:80';
+      assert.equal(shown(state.resolve('203.0.113.2', 80)), expected);
+    }
+  });
+
   it('by block: the narrowest that has the port', () => {
     const state = stateOf(
       serviceEntry({ name: 'wide', hosts: ['wide.test'], addresses: ['198.51.0.0/16'], ports: [port(80), port(81)] }),

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Destination } from '../../../mesh/destination.ts';
+import { workloadsOfEntry } from '../../../mesh/external-services.ts';
 import type { MeshResource, Workload } from '../../../mesh/model.ts';
 import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { MeshState } from '../../../mesh/state.ts';
@@ -69,6 +70,15 @@ describe('a ServiceEntry by address', () => {
     assert.equal(shown(state.resolve('203.0.113.2', 8080)), 'workload serviceentry/shop/e/1');
     assert.deepEqual(state.list('workload'), []);
     assert.deepEqual(state.list('service'), []);
+  });
+
+  it('says once what endpoints without ports of their own back', () => {
+    const endpoints = [entryEndpoint('203.0.113.1'), entryEndpoint('203.0.113.2', { ports: { '80': 8080 } })];
+    const entry = serviceEntry({ name: 'e', endpoints: [...endpoints, entryEndpoint('203.0.113.3')] });
+    const [first, second, third] = workloadsOfEntry(entry).map(({ services }) => services);
+    assert.equal(first, third);
+    assert.deepEqual(first, { 'shop/api.example.com': [{ servicePort: 80, targetPort: 80 }] });
+    assert.deepEqual(second, { 'shop/api.example.com': [{ servicePort: 80, targetPort: 8080 }] });
   });
 
   it('goes to the pods that it selects, as long as it selects them and they are there', () => {

@@ -5,7 +5,6 @@ import fc from 'fast-check';
 import { bypassDestinations, bypassOfPod, bypassRefusal, mayBypass } from '../../../mesh/bypass.ts';
 import { destinationNeedsHttp, httpTelemetry } from '../../../mesh/layers.ts';
 import type { MeshResource, MeshSettings } from '../../../mesh/model.ts';
-import type { NetworkPolicy } from '../../../mesh/policy-model.ts';
 import type { SidecarScope } from '../../../mesh/traffic-model.ts';
 import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { MeshState } from '../../../mesh/state.ts';

@@ -25,7 +25,8 @@ import type { LiveConnection } from './connection-table.ts';
 import type { WorkerContext } from './context.ts';
 import type { Flow } from './flow.ts';
 import { connectionInfo } from './flow-info.ts';
-import { type ClientSide, HttpExchange } from './http-exchange.ts';
+import { HttpExchange } from './http-exchange.ts';
+import type { ClientSide } from './http-response-side.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import { TcpRelay } from './tcp-relay.ts';
 

@@ -4,106 +4,40 @@
  *   begin() ─► routed, allowed ─► upstream taken or dialled ─► request octets up, response octets down ─► recorded ─► done
  *      └─► local response (403, 404, 5xx)                          └─► upstream failed: replayed, 502/503, or cut
  *
- * One object per connection, used again for each request. It talks to the client only through ClientSide.
+ * One object per connection, used again for each request. Here is the request's way out; http-response-side.ts has what goes back.
  */
-import { ENOBUFS } from '../engine/errno.ts';
 import type { PinnedBuffer } from '../engine/memory.ts';
 import { BodyScanner } from '../http1/body-scanner.ts';
-import { BODY_CHUNKED, BODY_NONE, BODY_UNTIL_CLOSE } from '../http1/framing.ts';
+import { BODY_NONE } from '../http1/framing.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import { contentHasMeaning } from '../http1/request-method.ts';
-import type { ResponseHead } from '../http1/response-head.ts';
-import {
-  type HeadEdits,
-  noEdits,
-  REWRITE_BAD_EDIT,
-  REWRITE_NO_ROOM,
-  rewriteRequestHead,
-  rewriteResponseHead,
-} from '../http1/rewrite.ts';
-import {
-  type Exchange,
-  type HttpUpstream,
-  type UpstreamConnection,
-  type UpstreamFailure,
-} from '../upstream/http-upstream.ts';
-import { admitRequest, bufferRefusal, requestEnded } from './admission.ts';
-import type { WorkerContext } from './context.ts';
-import type { Flow } from './flow.ts';
-import { Http1Connections } from './http1-connections.ts';
+import { type HeadEdits, noEdits, REWRITE_BAD_EDIT, REWRITE_NO_ROOM, rewriteRequestHead } from '../http1/rewrite.ts';
+import type { Exchange, UpstreamConnection } from '../upstream/http-upstream.ts';
+import { admitRequest, requestEnded } from './admission.ts';
 import { addedToResponses } from './cors-edits.ts';
-import { type ConfiguredAnswer, configuredHead, localBody, localResponse, NO_HEADERS } from './local-response.ts';
+import { HttpResponseSide } from './http-response-side.ts';
 import { RequestCopy } from './http1-mirror.ts';
+import { NO_HEADERS } from './local-response.ts';
 import type { PeerFacts, PeerPolicy, PeerVerdict } from './peer-facts.ts';
-import { isReplayable, KeptRequest } from './replay.ts';
+import { isReplayable } from './replay.ts';
 import { type DeadlineOwner, type DeadlineReason, RequestDeadlines } from './request-deadlines.ts';
-import { captureRequest, headSample, logRequest, type RequestLog, recordRequest, requestId } from './request-record.ts';
+import { captureRequest, headSample } from './request-record.ts';
 import { DELAYED, FIRST, type RouteOutcome, routeRequest, type Stage } from './route-request.ts';
 import type { RouteActions } from '../../mesh/route-actions.ts';
-import type { NameValue } from '../../mesh/route-model.ts';
 
-/** The connection that the request came on. */
-export interface ClientSide {
-  /** Sends or queues; false when the client is gone (the exchange has then been ended). */
-  write(from: PinnedBuffer, offset: number, length: number): boolean;
-  /** Octets wait for the client to read: do not read the endpoint meanwhile. */
-  readonly blocked: boolean;
-  pauseReading(): void;
-  resumeReading(): void;
-  /** The response is complete. `close`: no further request on this connection. */
-  exchangeEnded(close: boolean): void;
-  /** begin() has held the request back and left its octets to the connection: begin() is to be called with them again, now. */
-  resumeRequest(): void;
-  /** Ends the connection so that the client sees an error. */
-  reset(): void;
-  /** Hands both sockets to a relay: the endpoint opened a tunnel for `request` (a head). `octets` are its first to the client. */
-  becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, request: Buffer, octets: Buffer): void;
-}
-
-export class HttpExchange implements Exchange, DeadlineOwner {
-  /** A request is in flight. */
-  active = false;
-  /** The request's last octet has been read. */
-  requestComplete = true;
-  status = 0;
-  peer: PeerFacts | null = null;
-  readonly #context: WorkerContext;
-  readonly #flow: Flow;
-  readonly #client: ClientSide;
+/** One object per connection; `begin()` with each request. */
+export class HttpExchange extends HttpResponseSide implements Exchange, DeadlineOwner {
   #scanner: BodyScanner | null = null;
-  #upstream: UpstreamConnection | null = null;
-  readonly #connections: Http1Connections;
-  #responseEdits: HeadEdits | null = null;
-  readonly #kept: KeptRequest;
   /** The request counts as in flight. */
   #admitted = false;
-  #responseStarted = false;
-  #closeAfter = false;
-  #method = '';
-  /** The head of a request that may become a tunnel, which policy goes on judging the tunnel by. */
-  #tunnelHead: Buffer | null = null;
-  #http10 = false;
-  #startedMs = 0;
-  #requestBytes = 0;
-  #responseBytes = 0;
-  #log: RequestLog | null = null;
   /** What its route asks for beside forwarding; null: nothing. */
   #actions: RouteActions | null = null;
-  #corsHeaders: readonly NameValue[] = NO_HEADERS;
   /** Made for the first request whose route has a clock. */
   #deadlines: RequestDeadlines | null = null;
   /** What is to be mirrored, while the body is still to come. */
   #copy: RequestCopy | null = null;
 
-  constructor(context: WorkerContext, flow: Flow, client: ClientSide) {
-    this.#context = context;
-    this.#flow = flow;
-    this.#client = client;
-    this.#connections = new Http1Connections(context, flow);
-    this.#kept = new KeptRequest(context.keptRequests, flow.pod.usage);
-  }
-
-  // --- request
+  // --- from the client
 
   /**
    * Starts the request whose head is [at, at+length); returns where the octets after it (or its body so far) start. `at`: it is held
@@ -113,35 +47,35 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     const stage = this.active ? DELAYED : FIRST;
     if (stage === FIRST) this.#reset();
     const isConnect = head.target.isAuthority;
-    this.#method = head.method;
-    this.#tunnelHead = head.upgrade || isConnect ? Buffer.from(buffer.bytes.subarray(at, at + length)) : null;
-    this.#http10 = head.versionMinor === 0;
+    this.method = head.method;
+    this.tunnelHead = head.upgrade || isConnect ? Buffer.from(buffer.bytes.subarray(at, at + length)) : null;
+    this.http10 = head.versionMinor === 0;
     // An HTTP/1.0 client's keep-alive is a convention of its own (RFC 9112 appendix C.2.2): answered, then closed. After a
     // CONNECT that was refused, what follows may be meant for the tunnel, so it is not read as requests (RFC 9931).
-    this.#closeAfter = !head.keepAlive || this.#http10 || isConnect || this.#context.draining;
+    this.closeAfter = !head.keepAlive || this.http10 || isConnect || this.context.draining;
     const body = this.#scanBody(head, buffer, at + length, end);
     if (body < 0) {
       this.refuse(-body, this.#scanner?.refusal ?? '');
       return end;
     }
-    this.#requestBytes = body;
+    this.requestBytes = body;
     if (stage === FIRST && !this.#admit(head)) return at + length + body;
     const outcome = this.#route(head, stage);
     if (outcome.delayMs > 0) return at;
-    if (outcome.answer !== null) this.#answer(outcome.answer, outcome.flags);
-    else if (outcome.status !== 0) this.#respond(outcome.status, outcome.reason, outcome.flags);
+    if (outcome.answer !== null) this.answer(outcome.answer, outcome.flags);
+    else if (outcome.status !== 0) this.respond(outcome.status, outcome.reason, outcome.flags);
     else this.#forward(head, buffer, at, length, body, outcome);
     return at + length + body;
   }
 
   /** False: it was answered, since there are too many. Hot. */
   #admit(head: RequestHead): boolean {
-    const { mode } = this.#context.accessLog;
-    if (mode !== 'off') this.#log = captureRequest(head);
-    if (mode === 'all' && this.#log !== null) this.#log.sample = headSample(head);
-    const refusal = admitRequest(this.#flow.pod);
+    const { mode } = this.context.accessLog;
+    if (mode !== 'off') this.log = captureRequest(head);
+    if (mode === 'all' && this.log !== null) this.log.sample = headSample(head);
+    const refusal = admitRequest(this.flow.pod);
     if (refusal !== null) {
-      this.#respond(503, refusal.reason, refusal.flags);
+      this.respond(503, refusal.reason, refusal.flags);
       return false;
     }
     this.#admitted = true;
@@ -150,45 +84,45 @@ export class HttpExchange implements Exchange, DeadlineOwner {
 
   /** What is to become of it; with a delay, it is held back. Hot. */
   #route(head: RequestHead, stage: Stage): RouteOutcome {
-    const outcome = routeRequest(this.#flow, head, stage);
+    const outcome = routeRequest(this.flow, head, stage);
     if (outcome.delayMs > 0) {
-      this.#deadlines ??= new RequestDeadlines(this.#context, this.#flow.pod.index, this);
+      this.#deadlines ??= new RequestDeadlines(this.context, this.flow.pod.index, this);
       return this.#deadlines.delay(outcome.delayMs) ? outcome : this.#route(head, DELAYED);
     }
     this.peer = outcome.peer;
     if (outcome.actions !== null) {
       this.#actions = outcome.actions;
-      this.#corsHeaders = outcome.corsHeaders;
+      this.corsHeaders = outcome.corsHeaders;
     }
-    if (this.#log !== null) {
-      this.#log.route = outcome.routeName;
-      this.#log.policy = outcome.policy;
-      if (outcome.status !== 0) this.#log.sample ??= headSample(head);
+    if (this.log !== null) {
+      this.log.route = outcome.routeName;
+      this.log.policy = outcome.policy;
+      if (outcome.status !== 0) this.log.sample ??= headSample(head);
     }
     return outcome;
   }
 
   onDelayOver(): void {
-    this.#client.resumeRequest();
+    this.client.resumeRequest();
   }
 
   onDeadline(reason: DeadlineReason): void {
     if (!this.active) return;
-    this.#abortUpstream();
-    if (!this.#responseStarted) {
-      this.#respond(504, reason, 'UT');
+    this.abortUpstream();
+    if (!this.responseStarted) {
+      this.respond(504, reason, 'UT');
       return;
     }
     // Half a response is out: the only honest end is an error that the client can see.
     this.cut(reason, 'UT');
-    this.#client.reset();
+    this.client.reset();
   }
 
   /** Answers a request that was not understood: nothing went upstream, nothing after it can be trusted. */
   refuse(status: number, reason: string): void {
     if (!this.active) this.#reset();
-    this.#closeAfter = true;
-    this.#respond(status, reason, 'DPE');
+    this.closeAfter = true;
+    this.respond(status, reason, 'DPE');
   }
 
   /** Further body octets from the client; returns where what follows the body starts. */
@@ -196,24 +130,24 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     const scanner = this.#scanner as BodyScanner;
     const body = scanner.scan(buffer.bytes, start, end);
     if (body < 0) {
-      if (this.#responseStarted) {
+      if (this.responseStarted) {
         this.cut(scanner.refusal, 'DPE');
-        this.#client.reset();
+        this.client.reset();
         return end;
       }
-      this.#abortUpstream();
+      this.abortUpstream();
       this.refuse(-body, scanner.refusal);
       return end;
     }
-    this.#requestBytes += body;
+    this.requestBytes += body;
     this.requestComplete = scanner.complete;
-    const upstream = this.#upstream;
+    const upstream = this.upstream;
     if (upstream === null) return start + body;
     const copy = this.#actions === null ? null : this.#bodyGoesOn(buffer, start, body);
     if (this.requestComplete) upstream.requestFinished();
     const result = upstream.write(buffer, start, body);
     if (result < 0) this.#writeFailed(upstream, result);
-    else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
+    else if (upstream.blocked && !this.requestComplete) this.client.pauseReading();
     copy?.send();
     return start + body;
   }
@@ -230,19 +164,8 @@ export class HttpExchange implements Exchange, DeadlineOwner {
   }
 
   #reset(): void {
-    this.active = true;
-    this.status = 0;
-    this.peer = null;
-    this.requestComplete = true;
-    this.#method = '';
-    this.#responseEdits = null;
-    this.#responseStarted = false;
-    this.#startedMs = this.#context.reactor.nowMs;
-    this.#requestBytes = 0;
-    this.#responseBytes = 0;
-    this.#log = null;
+    this.started();
     this.#actions = null;
-    this.#corsHeaders = NO_HEADERS;
   }
 
   /** Octets of the body that are here; −status when it is malformed. Sets `requestComplete`. */
@@ -255,6 +178,8 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     return body;
   }
 
+  // --- to the endpoint
+
   #forward(
     head: RequestHead,
     buffer: PinnedBuffer,
@@ -263,9 +188,9 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     body: number,
     outcome: RouteOutcome,
   ): void {
-    const upstream = this.#connections.take(outcome.peer as PeerFacts, outcome.speaks, this.#tunnelHead !== null);
+    const upstream = this.connections.take(outcome.peer as PeerFacts, outcome.speaks, this.tunnelHead !== null);
     if (upstream === null) {
-      this.#respond(503, this.#connections.refusal.reason, this.#connections.refusal.flags);
+      this.respond(503, this.connections.refusal.reason, this.connections.refusal.flags);
       return;
     }
     let from = buffer;
@@ -273,36 +198,36 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     let octets = length + body;
     const isEdited = outcome.requestEdits !== null || outcome.path !== null;
     if (head.hasHopByHop || head.pathChanged || isEdited) {
-      from = this.#context.scratch;
+      from = this.context.scratch;
       start = 0;
       octets = this.#rewrite(head, buffer, at + length, body, headEdits(head, outcome));
       if (octets < 0) {
         upstream.close();
-        if (octets === REWRITE_BAD_EDIT) this.#respond(500, 'BAD_HEADER_EDIT', '-');
+        if (octets === REWRITE_BAD_EDIT) this.respond(500, 'BAD_HEADER_EDIT', '-');
         else this.refuse(431, 'HEAD_TOO_LARGE');
         return;
       }
     }
-    this.#upstream = upstream;
-    this.#responseEdits = outcome.responseEdits;
+    this.upstream = upstream;
+    this.responseEdits = outcome.responseEdits;
     const copy = outcome.actions === null ? null : this.#act(outcome.actions, from, start, octets - body, octets);
-    upstream.begin(this, this.#method, this.#mayReuseUpstream);
+    upstream.begin(this, this.method, this.#mayReuseUpstream);
     if (this.requestComplete) upstream.requestFinished();
-    if (upstream.reused && this.requestComplete && (upstream.mayRefuse || isReplayable(this.#method)))
-      this.#kept.keepReplay(from, start, octets);
+    if (upstream.reused && this.requestComplete && (upstream.mayRefuse || isReplayable(this.method)))
+      this.kept.keepReplay(from, start, octets);
     // Only a pod of this node has its policy decided here.
     if (isEdited) this.#keepForwarded(from, start, octets - body);
-    else if ((outcome.peer as PeerFacts).localPod !== null) this.#kept.keepHead(buffer, at, length, from === buffer);
+    else if ((outcome.peer as PeerFacts).localPod !== null) this.kept.keepHead(buffer, at, length, from === buffer);
     const result = upstream.write(from, start, octets);
     if (result < 0) this.#writeFailed(upstream, result);
-    else if (upstream.blocked && !this.requestComplete) this.#client.pauseReading();
+    else if (upstream.blocked && !this.requestComplete) this.client.pauseReading();
     copy?.send();
   }
 
   /** What is forwarded is not what came: policy goes on judging what is forwarded. */
   #keepForwarded(from: PinnedBuffer, start: number, length: number): void {
-    if (this.peer?.localPod !== null) this.#kept.keepHead(from, start, length, true);
-    if (this.#tunnelHead !== null) this.#tunnelHead = Buffer.from(from.bytes.subarray(start, start + length));
+    if (this.peer?.localPod !== null) this.kept.keepHead(from, start, length, true);
+    if (this.tunnelHead !== null) this.tunnelHead = Buffer.from(from.bytes.subarray(start, start + length));
   }
 
   /** What its route asks for while it is forwarded; the copy that is to be mirrored now. */
@@ -313,12 +238,12 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     headLength: number,
     octets: number,
   ): RequestCopy | null {
-    if (this.#corsHeaders !== NO_HEADERS) {
-      this.#responseEdits = addedToResponses(this.#responseEdits, this.#corsHeaders);
+    if (this.corsHeaders !== NO_HEADERS) {
+      this.responseEdits = addedToResponses(this.responseEdits, this.corsHeaders);
     }
     this.#attemptBegins();
-    if (actions.mirrors.length === 0 || this.#tunnelHead !== null) return null;
-    const copy = RequestCopy.begin(this.#flow, actions.mirrors, from.bytes, start, headLength, octets);
+    if (actions.mirrors.length === 0 || this.tunnelHead !== null) return null;
+    const copy = RequestCopy.begin(this.flow, actions.mirrors, from.bytes, start, headLength, octets);
     if (this.requestComplete) return copy;
     this.#copy = copy;
     return null;
@@ -327,14 +252,14 @@ export class HttpExchange implements Exchange, DeadlineOwner {
   #attemptBegins(): void {
     const timeouts = this.#actions?.timeouts;
     if (timeouts === undefined || (timeouts.requestMs === null && timeouts.backendRequestMs === null)) return;
-    this.#deadlines ??= new RequestDeadlines(this.#context, this.#flow.pod.index, this);
+    this.#deadlines ??= new RequestDeadlines(this.context, this.flow.pod.index, this);
     this.#deadlines.attemptBegins(timeouts.backendRequestMs);
     if (this.requestComplete) this.#deadlines.requestComplete(timeouts.requestMs);
   }
 
   /** Head with its edits, then the body octets that came with it, in the scratch buffer; REWRITE_NO_ROOM or REWRITE_BAD_EDIT (< 0) otherwise. */
   #rewrite(head: RequestHead, buffer: PinnedBuffer, bodyStart: number, body: number, edits: HeadEdits): number {
-    const scratch = this.#context.scratch.bytes;
+    const scratch = this.context.scratch.bytes;
     const headLength = rewriteRequestHead(head, buffer.bytes, edits, scratch, 0);
     if (headLength < 0) return headLength;
     if (headLength + body > scratch.length) return REWRITE_NO_ROOM;
@@ -344,12 +269,12 @@ export class HttpExchange implements Exchange, DeadlineOwner {
 
   /** More of the request's body is to come, and there is room for it. */
   get takesBody(): boolean {
-    return !this.requestComplete && this.#upstream !== null && !this.#upstream.blocked;
+    return !this.requestComplete && this.upstream !== null && !this.upstream.blocked;
   }
 
   get #mayReuseUpstream(): boolean {
-    const withoutBody = this.requestComplete && this.#requestBytes === 0;
-    return withoutBody || contentHasMeaning(this.#method);
+    const withoutBody = this.requestComplete && this.requestBytes === 0;
+    return withoutBody || contentHasMeaning(this.method);
   }
 
   #writeFailed(upstream: UpstreamConnection, errno: number): void {
@@ -358,186 +283,35 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     this.onUpstreamFailed(failure, errno);
   }
 
-  // --- response
-
   onUpstreamDrained(): void {
-    if (!this.requestComplete) this.#client.resumeReading();
-  }
-
-  onInterim(head: ResponseHead, from: PinnedBuffer, offset: number, length: number): void {
-    // An HTTP/1.0 client would take it for the answer (RFC 9110 section 15.2).
-    if (this.#http10) return;
-    if (!head.hasHopByHop) {
-      this.#toClient(from, offset, length);
-      return;
-    }
-    const rewritten = rewriteResponseHead(head, from.bytes, noEdits, this.#context.scratch.bytes, 0);
-    if (rewritten > 0) this.#toClient(this.#context.scratch, 0, rewritten);
-  }
-
-  onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void {
-    this.#kept.dropReplay();
-    if (this.#http10 && head.bodyKind === BODY_CHUNKED) {
-      // It was asked in HTTP/1.0 and must not answer in chunks, which the client could not read (RFC 9112 section 7.1).
-      this.#abortUpstream();
-      this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
-      return;
-    }
-    this.#responseStarted = true;
-    this.status = head.status;
-    this.#responseBytes = bodyLength;
-    if (head.bodyKind === BODY_UNTIL_CLOSE || !this.requestComplete) this.#closeAfter = true;
-    const edits = this.#responseEdits;
-    if (!head.hasHopByHop && edits === null && !this.#closeAfter) {
-      this.#toClient(from, offset, headLength + bodyLength);
-      return;
-    }
-    const scratch = this.#context.scratch;
-    const rewritten = rewriteResponseHead(head, from.bytes, edits ?? noEdits, scratch.bytes, 0, this.#closeAfter);
-    if (rewritten < 0 || rewritten + bodyLength > scratch.length) {
-      this.#responseStarted = false;
-      this.#abortUpstream();
-      if (rewritten === REWRITE_BAD_EDIT) this.#respond(500, 'BAD_HEADER_EDIT', '-');
-      else this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
-      return;
-    }
-    from.bytes.copy(scratch.bytes, rewritten, offset + headLength, offset + headLength + bodyLength);
-    this.#toClient(scratch, 0, rewritten + bodyLength);
-  }
-
-  onResponseBody(from: PinnedBuffer, offset: number, length: number): void {
-    this.#responseBytes += length;
-    this.#toClient(from, offset, length);
-  }
-
-  onResponseEnd(): void {
-    this.#upstream = null;
-    if (this.active) this.#end('-', null);
-  }
-
-  onTunnel(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, surplus: number): void {
-    const upstream = this.#upstream as HttpUpstream;
-    const request = this.#tunnelHead;
-    const isExpected = head.tunnel === (this.#method === 'CONNECT');
-    if (request === null || !this.requestComplete || !isExpected) {
-      upstream.abort();
-      this.onUpstreamFailed('malformed', 0);
-      return;
-    }
-    this.#closeAfter = false;
-    this.onResponse(head, from, offset, headLength, 0);
-    if (!this.active) return;
-    const start = offset + headLength;
-    this.#record('-', null);
-    this.#leave();
-    this.#upstream = null;
-    this.#connections.forget(upstream);
-    this.#client.becomeTunnel(
-      upstream,
-      this.peer as PeerFacts,
-      request,
-      Buffer.from(from.bytes.subarray(start, start + surplus)),
-    );
-  }
-
-  onUpstreamFailed(failure: UpstreamFailure, errno: number): void {
-    const upstream = this.#upstream;
-    this.#upstream = null;
-    if (!this.active) return;
-    this.#context.bounds.event(`upstream_${failure}`);
-    if (this.#responseStarted) {
-      // Half a response is out: the only honest end is an error that the client can see.
-      this.cut('UPSTREAM_RESET', 'UC');
-      this.#client.reset();
-      return;
-    }
-    const mayRepeat = failure === 'refused' || (failure === 'reset' && isReplayable(this.#method));
-    if (mayRepeat && upstream?.reused === true && !upstream.answered && this.#tryReplay()) return;
-    this.#kept.dropReplay();
-    if (this.#log !== null) this.#log.errno = errno;
-    if (errno === -ENOBUFS) {
-      const { reason, flags } = bufferRefusal(this.#flow.pod);
-      this.#respond(503, reason, flags);
-      return;
-    }
-    if (failure === 'connect') this.#respond(503, 'UPSTREAM_CONNECT_FAILED', 'UF');
-    else if (failure === 'refused') this.#respond(503, 'UPSTREAM_OVERFLOW', 'UO');
-    else if (failure === 'malformed') this.#respond(502, 'UPSTREAM_MALFORMED', 'UPE');
-    else this.#respond(502, 'UPSTREAM_RESET', 'UC');
+    if (!this.requestComplete) this.client.resumeReading();
   }
 
   /** The reused connection was closed by the endpoint before it saw the request, or it refused to look: once more on another. */
-  #tryReplay(): boolean {
-    if (!this.#kept.replayable || this.peer === null) return false;
-    const upstream = this.#connections.again(this.peer);
+  protected override tryReplay(): boolean {
+    if (!this.kept.replayable || this.peer === null) return false;
+    const upstream = this.connections.again(this.peer);
     if (upstream === null) return false;
-    this.#context.bounds.event('upstream_replayed');
+    this.context.bounds.event('upstream_replayed');
     this.#attemptBegins();
-    const octets = this.#kept.takeReplay(this.#context.scratch);
-    this.#upstream = upstream;
-    upstream.begin(this, this.#method, this.#mayReuseUpstream);
+    const octets = this.kept.takeReplay(this.context.scratch);
+    this.upstream = upstream;
+    upstream.begin(this, this.method, this.#mayReuseUpstream);
     upstream.requestFinished();
-    if (upstream.write(this.#context.scratch, 0, octets) === 0) return true;
-    this.#abortUpstream();
+    if (upstream.write(this.context.scratch, 0, octets) === 0) return true;
+    this.abortUpstream();
     return false;
-  }
-
-  #toClient(from: PinnedBuffer, offset: number, length: number): void {
-    if (this.active && this.#client.write(from, offset, length) && this.#client.blocked) this.#upstream?.pauseReading();
-  }
-
-  /** What was queued for the client is out. */
-  clientDrained(): void {
-    this.#upstream?.resumeReading();
   }
 
   // --- the end
 
-  #respond(status: number, reason: string, flags: string): void {
-    this.status = status;
-    if (!this.requestComplete) this.#closeAfter = true;
-    const { scratch } = this.#context;
-    const body = localBody(reason);
-    const withBody = this.#method !== 'HEAD';
-    const id = this.#log === null ? '' : requestId(this.#flow.context, this.#log);
-    const length = localResponse(scratch, status, reason, body, this.#corsHeaders, id, !this.#closeAfter, withBody);
-    this.#responseBytes = withBody ? body.length : 0;
-    this.#toClient(scratch, 0, length);
-    if (this.active) this.#end(flags, reason);
-  }
-
-  /** Gives the answer that the route itself has. */
-  #answer(answer: ConfiguredAnswer, flags: string): void {
-    this.status = answer.status;
-    if (!this.requestComplete) this.#closeAfter = true;
-    const { scratch } = this.#context;
-    const body = answer.body === null ? null : Buffer.from(answer.body, 'utf8');
-    const id = answer.reason === null || this.#log === null ? '' : requestId(this.#context, this.#log);
-    const length = configuredHead(scratch, answer, body, this.#corsHeaders, id, !this.#closeAfter);
-    this.#toClient(scratch, 0, length);
-    if (body !== null && this.#method !== 'HEAD' && answer.status !== 204 && answer.status !== 304) {
-      this.#responseBytes = body.length;
-      for (let at = 0; at < body.length && this.active; at += scratch.length) {
-        this.#toClient(scratch, 0, body.copy(scratch.bytes, 0, at, at + scratch.length));
-      }
-    }
-    if (this.active) this.#end(flags, answer.reason);
-  }
-
-  #end(flags: string, reason: string | null): void {
-    this.#record(flags, reason);
-    this.#leave();
-    this.#client.exchangeEnded(this.#closeAfter);
-  }
-
-  /** The request is no longer in flight. */
-  #leave(): void {
+  protected override leave(): void {
     this.active = false;
-    this.#kept.drop();
+    this.kept.drop();
     if (this.#actions !== null || this.#deadlines !== null) this.#forgetActions();
     if (!this.#admitted) return;
     this.#admitted = false;
-    requestEnded(this.#flow.pod);
+    requestEnded(this.flow.pod);
   }
 
   #forgetActions(): void {
@@ -546,61 +320,28 @@ export class HttpExchange implements Exchange, DeadlineOwner {
     this.#copy = null;
   }
 
-  /** Ends the exchange without an answer: the client is gone, or policy no longer allows it. The caller closes. */
-  cut(reason: string, flags: string): void {
-    if (!this.active) return;
-    if (this.status === 0) this.status = 499;
-    this.#record(flags, reason);
-    this.#leave();
-    this.#abortUpstream();
-  }
-
   /** Policy changed: the policy that now denies this exchange outright, or null. */
   deniedNow(): string | null {
     if (!this.active || this.peer === null) return null;
-    const authorization = this.#flow.authorization(this.peer);
+    const authorization = this.flow.authorization(this.peer);
     if (authorization === null) return null;
     const verdict = authorization.settled ?? this.#judgeAgain(authorization);
     if (verdict?.allowed === true) return null;
-    if (this.#log !== null) this.#log.policy = verdict?.policy ?? null;
+    if (this.log !== null) this.log.policy = verdict?.policy ?? null;
     return verdict?.reason ?? 'RBAC_DENIED';
   }
 
   /** What policy says of the request in flight; null: its head could not be kept (the pod holds too much), so nobody can say. */
   #judgeAgain(authorization: PeerPolicy): PeerVerdict | null {
-    const { requestHead } = this.#context;
-    return this.#kept.parseHead(requestHead) ? authorization.request(requestHead) : null;
-  }
-
-  /**
-   * This response is the connection's last. `patient`: only if it can still say so; a client that was not told would send its next
-   * request into a closed connection.
-   */
-  closeAfterResponse(patient: boolean): void {
-    if (!patient || !this.#responseStarted) this.#closeAfter = true;
+    const { requestHead } = this.context;
+    return this.kept.parseHead(requestHead) ? authorization.request(requestHead) : null;
   }
 
   /** The connection is closing: nothing of this exchange stays open. */
   close(): void {
-    this.#leave();
-    this.#abortUpstream();
-    this.#connections.close();
-  }
-
-  #abortUpstream(): void {
-    const upstream = this.#upstream;
-    this.#upstream = null;
-    upstream?.abort();
-  }
-
-  #record(flags: string, reason: string | null): void {
-    const durationMs = this.#context.reactor.nowMs - this.#startedMs;
-    const { status, peer } = this;
-    recordRequest(this.#flow, peer, status, flags, durationMs, this.#requestBytes, this.#responseBytes);
-    const failed = status >= 400 || reason !== null;
-    if (this.#log === null || !(failed || this.#context.accessLog.wants(false))) return;
-    const result = { protocol: 'http' as const, status, grpcStatus: null, reason, durationMs, failed };
-    logRequest(this.#flow, peer, this.#log, result, this.#requestBytes, this.#responseBytes);
+    this.leave();
+    this.abortUpstream();
+    this.connections.close();
   }
 }
 

@@ -1,24 +1,21 @@
 /**
  * One request on a client's HTTP/2 connection: route → authorise → stream to the endpoint → response back → recorded.
  *
- *   client's stream (#down) ══ DATA, trailers ══► endpoint's stream (#up)
- *                           ◄═ head, DATA, trailers ══
+ *   client's stream (down) ══ DATA, trailers ══► endpoint's stream (up)
+ *                          ◄═ head, DATA, trailers ══
  *
  * What one side's stream does not take waits there, and the other side gets its window back only as it is sent: memory is
  * bounded by the windows. A reset on one side resets the other with the same code (gRPC gives those codes meaning).
  *
- * A short body is kept until the response begins: a request that an endpoint has not looked at is routed and sent again. CONNECT
- * (RFC 9113 section 8.5, RFC 8441) becomes a tunnel with a 2xx: it is over when both sides have ended, not with the response.
+ * A short body is kept until the response begins: a request that an endpoint has not looked at is routed and sent again. Here is
+ * the request's way out; http2-response-side.ts has what goes back.
  */
 import { UNBALANCED_SLOT } from '../../mesh/cluster.ts';
-import { ENOBUFS } from '../engine/errno.ts';
-import { hasNoContent } from '../http1/framing.ts';
-import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/frame.ts';
+import { CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, REFUSED_STREAM } from '../http2/frame.ts';
 import type { HeaderList } from '../http2/header-list.ts';
-import { grpcStatusOf, ResponseFacts } from '../http2/response-facts.ts';
 import { trailersAreValid } from '../http2/field-rules.ts';
 import type { RequestFacts } from '../http2/request-facts.ts';
-import { CONNECTION_LOST, NOT_CONNECTED } from '../http2/stream.ts';
+import { CONNECTION_LOST } from '../http2/stream.ts';
 import type { Http2Stream, MessageStream, StreamHandler } from '../http2/stream.ts';
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
 import type { RouteActions } from '../../mesh/route-actions.ts';
@@ -26,19 +23,20 @@ import type { NameValue } from '../../mesh/route-model.ts';
 import type { RequestView } from '../../mesh/request.ts';
 import { limits } from '../limits.ts';
 import { Http2Upstream, type SettingsWaiter } from '../upstream/http2-upstream.ts';
-import { type AdmissionRefusal, admitRequest, bufferRefusal, requestEnded } from './admission.ts';
+import { type AdmissionRefusal, admitRequest, requestEnded } from './admission.ts';
 import { http1Stream, OVERFLOW, sharedConnection, UNREACHABLE } from './http2-connection.ts';
 import type { Http2Downstream } from './http2-downstream.ts';
 import { addedToResponses } from './cors-edits.ts';
 import { ForwardedView } from './forwarded-view.ts';
-import { configuredHeaders, editedList, forwardedRequest, localHeaders, localTrailers } from './http2-lists.ts';
+import { forwardedRequest } from './http2-lists.ts';
 import { MessageCopy } from './http2-mirror.ts';
+import { Http2ResponseSide } from './http2-response-side.ts';
 import { KeptBody } from './kept-body.ts';
-import { type ConfiguredAnswer, localBody, NO_HEADERS } from './local-response.ts';
+import { NO_HEADERS } from './local-response.ts';
 import { NETWORK_POLICY_DENIED } from './network-policy.ts';
 import type { PeerFacts } from './peer-facts.ts';
 import { type DeadlineOwner, type DeadlineReason, RequestDeadlines } from './request-deadlines.ts';
-import { captureRequest, listSample, logRequest, type RequestLog, recordRequest, requestId } from './request-record.ts';
+import { captureRequest, listSample, type RequestLog } from './request-record.ts';
 import { AGAIN, DELAYED, FIRST, type RouteOutcome, routeRequest, type Stage } from './route-request.ts';
 
 /** Answered with 501. */
@@ -47,71 +45,72 @@ const NO_EXTENDED_CONNECT: AdmissionRefusal = { reason: 'EXTENDED_CONNECT_UNSUPP
 /** Requests in flight as they were forwarded, to be judged again. */
 const forwarded = new ForwardedView();
 
-export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwner {
-  readonly #client: Http2Downstream;
-  readonly #down: Http2Stream;
+export class Http2Exchange extends Http2ResponseSide implements StreamHandler, SettingsWaiter, DeadlineOwner {
+  protected override readonly client: Http2Downstream;
+  protected override readonly down: Http2Stream;
   /** null: the fields were too large to be kept. */
-  readonly #facts: RequestFacts | null;
-  readonly #isGrpc: boolean;
-  readonly #startedMs: number;
-  #up: MessageStream | null = null;
+  protected override readonly facts: RequestFacts | null;
+  protected override readonly isGrpc: boolean;
+  protected override readonly startedMs: number;
+  protected override up: MessageStream | null = null;
   #speaks: RouteOutcome['speaks'] = 'same';
-  #peer: PeerFacts | null = null;
+  protected override peer: PeerFacts | null = null;
   #sent: HeaderList | null = null;
-  #responseEdits: HeaderEdits | null = null;
+  protected override responseEdits: HeaderEdits | null = null;
   /** What its route changes of it: policy judges what is forwarded. */
   #path: string | null = null;
   #requestEdits: HeaderEdits | null = null;
   /** What its route asks for beside forwarding; null: nothing. */
   #actions: RouteActions | null = null;
-  #corsHeaders: readonly NameValue[] = NO_HEADERS;
-  #deadlines: RequestDeadlines | null = null;
+  protected override corsHeaders: readonly NameValue[] = NO_HEADERS;
+  protected override deadlines: RequestDeadlines | null = null;
   /** What is to be mirrored, while the request is still coming. */
   #copy: MessageCopy | null = null;
   #attempts = 0;
   /** The request as far as it has come, while it may have to be sent again; null: no body so far. */
-  #kept: KeptBody | null = null;
+  protected override kept: KeptBody | null = null;
   #requestTrailers: HeaderList | null = null;
   /** Octets of it that wait at the endpoint's stream, and for which the client has its window back already. */
   #credited = 0;
-  #requestEnded = false;
+  protected override requestEnded = false;
   /** The endpoint has ended its side of a tunnel. */
-  #tunnelHalfClosed = false;
-  #isTunnel = false;
+  protected override tunnelHalfClosed = false;
+  protected override isTunnel = false;
   /** An extended CONNECT waits for the SETTINGS of this connection. */
   #waitsFor: Http2Upstream | null = null;
-  #interims = 0;
-  #status = 0;
-  #grpcStatus = '';
-  #recorded = false;
+  protected override interims = 0;
+  protected override status = 0;
+  protected override grpcStatus = '';
+  protected override recorded = false;
   /** The request counts as in flight. */
   #admitted = false;
-  #requestBytes = 0;
-  #responseBytes = 0;
-  #log: RequestLog | null = null;
+  protected override requestBytes = 0;
+  protected override responseBytes = 0;
+  protected override log: RequestLog | null = null;
 
   constructor(client: Http2Downstream, down: Http2Stream, facts: RequestFacts | null, isGrpc: boolean) {
-    this.#client = client;
-    this.#down = down;
-    this.#facts = facts;
-    this.#isGrpc = isGrpc;
-    this.#startedMs = client.context.reactor.nowMs;
+    super();
+    this.client = client;
+    this.down = down;
+    this.facts = facts;
+    this.isGrpc = isGrpc;
+    this.startedMs = client.context.reactor.nowMs;
     down.handler = this;
   }
 
-  // --- request
+  // --- the request's head
 
   /** Routes, authorises and sends it on. Hot. */
   begin(endStream: boolean): void {
-    const facts = this.#facts as RequestFacts;
-    const { context } = this.#client;
-    this.#requestEnded = endStream;
+    const facts = this.facts as RequestFacts;
+    const { context } = this.client;
+    this.requestEnded = endStream;
     const { mode } = context.accessLog;
-    if (mode !== 'off') this.#log = captureRequest(facts);
-    if (mode === 'all' && this.#log !== null) this.#log.sample = listSample(facts.list, facts.query);
-    const refusal = admitRequest(this.#client.flow.pod);
+    if (mode !== 'off') this.log = captureRequest(facts);
+    if (mode === 'all' && this.log !== null) this.log.sample = listSample(facts.list, facts.query);
+    const refusal = admitRequest(this.client.flow.pod);
     if (refusal !== null) {
-      this.#respond(503, refusal.reason, refusal.flags);
+      this.respond(503, refusal.reason, refusal.flags);
       return;
     }
     this.#admitted = true;
@@ -124,54 +123,56 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwn
 
   /** Chooses where it goes, and sends what there is of it. Hot. */
   #route(facts: RequestFacts, stage: Stage): void {
-    const outcome = routeRequest(this.#client.flow, facts, stage);
+    const outcome = routeRequest(this.client.flow, facts, stage);
     if (outcome.delayMs > 0) {
       if (!this.#clock().delay(outcome.delayMs)) this.#route(facts, DELAYED);
       return;
     }
-    this.#peer = outcome.peer;
-    this.#client.lastPeer = outcome.peer;
-    if (this.#log !== null) {
-      this.#log.route = outcome.routeName;
-      this.#log.policy = outcome.policy;
-      if (outcome.status !== 0) this.#log.sample ??= listSample(facts.list, facts.query);
+    this.peer = outcome.peer;
+    this.client.lastPeer = outcome.peer;
+    if (this.log !== null) {
+      this.log.route = outcome.routeName;
+      this.log.policy = outcome.policy;
+      if (outcome.status !== 0) this.log.sample ??= listSample(facts.list, facts.query);
     }
     this.#actions = outcome.actions;
-    this.#corsHeaders = outcome.corsHeaders;
-    if (outcome.answer !== null) this.#answer(outcome.answer, outcome.flags);
-    else if (outcome.status !== 0) this.#respond(outcome.status, outcome.reason, outcome.flags);
+    this.corsHeaders = outcome.corsHeaders;
+    if (outcome.answer !== null) this.answer(outcome.answer, outcome.flags);
+    else if (outcome.status !== 0) this.respond(outcome.status, outcome.reason, outcome.flags);
     else this.#forward(facts, outcome);
   }
 
   #clock(): RequestDeadlines {
-    const { context, flow } = this.#client;
-    this.#deadlines ??= new RequestDeadlines(context, flow.pod.index, this);
-    return this.#deadlines;
+    const { context, flow } = this.client;
+    this.deadlines ??= new RequestDeadlines(context, flow.pod.index, this);
+    return this.deadlines;
   }
 
   onDelayOver(): void {
-    this.#route(this.#facts as RequestFacts, DELAYED);
+    this.#route(this.facts as RequestFacts, DELAYED);
   }
 
   onDeadline(reason: DeadlineReason): void {
-    if (this.#recorded) return;
-    this.#up?.reset(CANCEL);
-    this.#up = null;
-    this.#fail(504, reason, 'UT', CANCEL);
+    if (this.recorded) return;
+    this.up?.reset(CANCEL);
+    this.up = null;
+    this.fail(504, reason, 'UT', CANCEL);
   }
 
+  // --- to the endpoint
+
   #forward(facts: RequestFacts, outcome: RouteOutcome): void {
-    this.#responseEdits = addedToResponses(outcome.responseEdits, outcome.corsHeaders);
+    this.responseEdits = addedToResponses(outcome.responseEdits, outcome.corsHeaders);
     this.#path = outcome.path;
     this.#requestEdits = outcome.requestEdits;
     this.#speaks = outcome.speaks;
     if (facts.method === 'CONNECT' && this.#speaks === 'http1') {
-      this.#respond(501, facts.protocol === null ? 'CONNECT_UNSUPPORTED' : NO_EXTENDED_CONNECT.reason, '-');
+      this.respond(501, facts.protocol === null ? 'CONNECT_UNSUPPORTED' : NO_EXTENDED_CONNECT.reason, '-');
       return;
     }
-    const list = forwardedRequest(facts, outcome.path, outcome.requestEdits, this.#client.context.headerLists);
+    const list = forwardedRequest(facts, outcome.path, outcome.requestEdits, this.client.context.headerLists);
     if (list === null) {
-      this.#respond(500, 'BAD_HEADER_EDIT', '-');
+      this.respond(500, 'BAD_HEADER_EDIT', '-');
       return;
     }
     // Lines of HTTP/1.1 are shorter than what a list's size counts for its fields.
@@ -181,7 +182,7 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwn
     }
     this.#sent = list;
     const copy = outcome.actions === null ? null : this.#act(outcome.actions, list);
-    const up = this.#open(this.#peer as PeerFacts);
+    const up = this.#open(this.peer as PeerFacts);
     if (up !== null) this.#send(list, up);
     copy?.send(null);
   }
@@ -191,16 +192,16 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwn
     if (timeouts.requestMs !== null || timeouts.backendRequestMs !== null) {
       const clock = this.#clock();
       clock.attemptBegins(timeouts.backendRequestMs);
-      if (this.#requestEnded) clock.requestComplete(timeouts.requestMs);
+      if (this.requestEnded) clock.requestComplete(timeouts.requestMs);
     }
     // What is sent again was copied the first time; tunnels are nobody's to copy.
-    if (mirrors.length === 0 || this.#attempts > 0 || this.#facts?.method === 'CONNECT') return null;
-    const copy = MessageCopy.begin(this.#client.flow, mirrors, list);
-    const kept = this.#kept;
+    if (mirrors.length === 0 || this.#attempts > 0 || this.facts?.method === 'CONNECT') return null;
+    const copy = MessageCopy.begin(this.client.flow, mirrors, list);
+    const kept = this.kept;
     const isWhole = kept === null || (kept.whole && copy?.add(kept.octets, 0, kept.length) !== false);
     if (copy === null || !isWhole) return null;
-    if (this.#requestEnded && this.#requestTrailers === null) return copy;
-    if (this.#requestEnded) copy.send(this.#requestTrailers);
+    if (this.requestEnded && this.#requestTrailers === null) return copy;
+    if (this.requestEnded) copy.send(this.#requestTrailers);
     else this.#copy = copy;
     return null;
   }
@@ -208,38 +209,38 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwn
   /** Sends what there is of the request; most often that is its head. Hot. */
   #send(list: HeaderList, up: MessageStream | AdmissionRefusal): void {
     if ('reason' in up) {
-      this.#respond(up === NO_EXTENDED_CONNECT ? 501 : 503, up.reason, up.flags);
+      this.respond(up === NO_EXTENDED_CONNECT ? 501 : 503, up.reason, up.flags);
       return;
     }
     this.#attempts++;
-    this.#up = up;
+    this.up = up;
     this.#credited = 0;
-    const kept = this.#kept;
+    const kept = this.kept;
     const trailers = this.#requestTrailers;
     const isEmpty = kept === null || kept.length === 0;
-    up.sendHeaders(list, this.#requestEnded && isEmpty && trailers === null);
-    if (kept !== null && !isEmpty && this.#up === up) this.#sendKept(up, kept, trailers === null);
-    if (trailers !== null && this.#up === up) up.sendTrailers(trailers);
+    up.sendHeaders(list, this.requestEnded && isEmpty && trailers === null);
+    if (kept !== null && !isEmpty && this.up === up) this.#sendKept(up, kept, trailers === null);
+    if (trailers !== null && this.up === up) up.sendTrailers(trailers);
   }
 
   /** The client gets its window back for all that does not wait; what it has had back before is not given twice. */
   #sendKept(up: MessageStream, kept: KeptBody, isLast: boolean): void {
-    const waiting = up.sendData(kept.octets, 0, kept.length, this.#requestEnded && isLast);
-    const owed = this.#down.unconsumed;
-    if (owed > waiting) this.#down.consumed(owed - waiting);
+    const waiting = up.sendData(kept.octets, 0, kept.length, this.requestEnded && isLast);
+    const owed = this.down.unconsumed;
+    if (owed > waiting) this.down.consumed(owed - waiting);
     else this.#credited = waiting - owed;
   }
 
   /** A stream to the peer, on a connection that is there or dialled; why there is none; or null: onSettled() will be called. */
   #open(peer: PeerFacts): MessageStream | AdmissionRefusal | null {
-    const { context, flow } = this.#client;
+    const { context, flow } = this.client;
     if (this.#speaks === 'http1') {
-      return http1Stream(context, flow.pod, peer, this.#facts as RequestFacts, this, this.#attempts > 0);
+      return http1Stream(context, flow.pod, peer, this.facts as RequestFacts, this, this.#attempts > 0);
     }
     const isOwn = peer.endpoint.slot === UNBALANCED_SLOT;
-    const upstream = isOwn ? this.#client.dedicated(peer) : sharedConnection(context, flow.pod, peer);
+    const upstream = isOwn ? this.client.dedicated(peer) : sharedConnection(context, flow.pod, peer);
     if (!(upstream instanceof Http2Upstream)) return upstream;
-    if (this.#facts?.protocol === null) return upstream.begin(this);
+    if (this.facts?.protocol === null) return upstream.begin(this);
     if (upstream.session.settled) return this.#openExtended(upstream);
     this.#waitsFor = upstream;
     upstream.awaitSettings(this);
@@ -260,67 +261,89 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwn
 
   onNotSettled(errno: number): void {
     this.#waitsFor = null;
-    if (this.#log !== null) this.#log.errno = errno;
-    this.#fail(503, UNREACHABLE.reason, UNREACHABLE.flags, REFUSED_STREAM);
+    if (this.log !== null) this.log.errno = errno;
+    this.fail(503, UNREACHABLE.reason, UNREACHABLE.flags, REFUSED_STREAM);
+  }
+
+  /**
+   * What the endpoint has refused was not acted on (RFC 9113 section 8.7). When a connection broke before any answer it may have
+   * been, which only idempotent methods allow, and once.
+   */
+  #mayRepeat(code: number): boolean {
+    if (code === REFUSED_STREAM) return this.#attempts < limits.http2AttemptsMax;
+    const method = this.facts?.method;
+    const isSafe = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
+    return code === CONNECTION_LOST && isSafe && this.#attempts === 1;
+  }
+
+  /** Sends it once more, wherever it belongs now: an endpoint that takes no more requests may have left its service. */
+  protected override repeat(code: number): boolean {
+    const facts = this.facts;
+    if (!this.#mayRepeat(code) || facts === null || this.kept?.whole === false) return false;
+    this.client.context.bounds.event('upstream_replayed');
+    this.#route(facts, AGAIN);
+    return true;
   }
 
   // --- both streams
 
   onHeaders(stream: MessageStream, list: HeaderList, endStream: boolean): void {
-    if (stream === this.#down) this.#onRequestTrailers(list);
-    else if (stream.headSeen) this.#onTrailers(stream, list, endStream);
-    else this.#onResponse(stream, list, endStream);
+    if (stream === this.down) this.#onRequestTrailers(list);
+    else if (stream.headSeen) this.onTrailers(stream, list, endStream);
+    else this.onResponse(stream, list, endStream);
   }
 
   onData(stream: MessageStream, from: Buffer, start: number, length: number, endStream: boolean): void {
-    if (stream === this.#down) this.#onRequestBody(from, start, length, endStream);
-    else this.#onResponseBody(stream, from, start, length, endStream);
+    if (stream === this.down) this.#onRequestBody(from, start, length, endStream);
+    else this.onResponseBody(stream, from, start, length, endStream);
   }
 
   onSent(stream: MessageStream, octets: number): void {
-    if (stream === this.#down) {
-      this.#up?.consumed(octets);
+    if (stream === this.down) {
+      this.up?.consumed(octets);
       return;
     }
     const before = Math.min(octets, this.#credited);
     this.#credited -= before;
-    if (octets > before) this.#down.consumed(octets - before);
+    if (octets > before) this.down.consumed(octets - before);
   }
 
   onReset(stream: MessageStream, code: number): void {
-    if (stream === this.#down) this.#onClientReset(code);
-    else this.#onUpstreamReset(code);
+    if (stream === this.down) this.#onClientReset(code);
+    else this.onUpstreamReset(code);
   }
 
+  // --- from the client
+
   #onRequestBody(from: Buffer, start: number, length: number, endStream: boolean): void {
-    this.#requestBytes += length;
+    this.requestBytes += length;
     if (endStream) this.#onRequestEnded();
     if (this.#copy !== null) this.#copyBody(this.#copy, from, start, length, endStream);
-    if (this.#waitsFor !== null || this.#deadlines?.delayed === true) {
+    if (this.#waitsFor !== null || this.deadlines?.delayed === true) {
       this.#keepWaiting(from, start, length);
       return;
     }
-    const up = this.#up;
+    const up = this.up;
     if (up === null || up.closed || up.localClosed) {
-      this.#down.consumed(length); // answered already: what still comes is dropped
+      this.down.consumed(length); // answered already: what still comes is dropped
       return;
     }
-    if (this.#status === 0 && length > 0) this.#body().add(from, start, length, limits.replayBytesMax);
+    if (this.status === 0 && length > 0) this.#body().add(from, start, length, limits.replayBytesMax);
     const waiting = up.sendData(from, start, length, endStream);
-    if (length > waiting) this.#down.consumed(length - waiting);
-    if (endStream && this.#tunnelHalfClosed) this.#complete();
+    if (length > waiting) this.down.consumed(length - waiting);
+    if (endStream && this.tunnelHalfClosed) this.complete();
   }
 
   #body(): KeptBody {
-    this.#kept ??= new KeptBody(this.#client.context.keptRequests, this.#client.flow.pod.usage);
-    return this.#kept;
+    this.kept ??= new KeptBody(this.client.context.keptRequests, this.client.flow.pod.usage);
+    return this.kept;
   }
 
   /** What the client says before anybody has agreed to the tunnel: within its window, which it does not get back yet. */
   #keepWaiting(from: Buffer, start: number, length: number): void {
     if (length === 0 || this.#body().add(from, start, length, limits.http2WaitingBodyBytesMax)) return;
-    this.#client.context.bounds.hit('http2WaitingBodyBytesMax');
-    this.#fail(503, 'POD_LIMIT_BUFFERED', 'UO', ENHANCE_YOUR_CALM);
+    this.client.context.bounds.hit('http2WaitingBodyBytesMax');
+    this.fail(503, 'POD_LIMIT_BUFFERED', 'UO', ENHANCE_YOUR_CALM);
   }
 
   #copyBody(copy: MessageCopy, from: Buffer, start: number, length: number, endStream: boolean): void {
@@ -331,253 +354,54 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwn
   }
 
   #onRequestEnded(): void {
-    this.#requestEnded = true;
-    if (this.#actions !== null) this.#deadlines?.requestComplete(this.#actions.timeouts.requestMs);
-    if (this.#recorded) this.#leave();
+    this.requestEnded = true;
+    if (this.#actions !== null) this.deadlines?.requestComplete(this.#actions.timeouts.requestMs);
+    if (this.recorded) this.leave();
   }
 
   #onRequestTrailers(list: HeaderList): void {
     this.#onRequestEnded();
     // A tunnel has none (RFC 9113 section 8.5).
-    if (!trailersAreValid(list) || this.#facts?.method === 'CONNECT') {
-      this.#down.session.malformed(this.#down);
+    if (!trailersAreValid(list) || this.facts?.method === 'CONNECT') {
+      this.down.session.malformed(this.down);
       return;
     }
-    if (this.#status === 0) this.#requestTrailers = list;
-    this.#up?.sendTrailers(list);
+    if (this.status === 0) this.#requestTrailers = list;
+    this.up?.sendTrailers(list);
     this.#copy?.send(list);
     this.#copy = null;
   }
 
-  // --- response
-
-  #onResponse(up: MessageStream, list: HeaderList, endStream: boolean): void {
-    const facts = (list.response ??= new ResponseFacts(list));
-    const { method } = this.#facts as RequestFacts;
-    // Content-Length says nothing of what follows (RFC 9110 section 9.3.6).
-    const isTunnel = method === 'CONNECT' && facts.status >= 200 && facts.status < 300;
-    const isBodiless = hasNoContent(method, facts.status) && !isTunnel;
-    const lengthLies = endStream && facts.contentLength > 0 && !isBodiless && !isTunnel;
-    if (facts.malformed !== '' || (facts.status < 200 && endStream) || lengthLies) {
-      this.#upstreamMalformed(up);
-      return;
-    }
-    if (facts.status < 200) {
-      this.#onInterim(up, list);
-      return;
-    }
-    up.headSeen = true;
-    up.expected = isTunnel ? -1 : isBodiless ? 0 : facts.contentLength;
-    this.#isTunnel = isTunnel;
-    if (isTunnel) this.#deadlines?.stop();
-    this.#kept?.drop();
-    this.#status = facts.status;
-    this.#grpcStatus = facts.grpcStatus;
-    const edited = editedList(list, this.#responseEdits, this.#client.context.headerLists);
-    if (edited === null) {
-      this.#status = 0;
-      up.reset(CANCEL);
-      this.#respond(500, 'BAD_HEADER_EDIT', '-');
-      return;
-    }
-    this.#down.sendHeaders(edited, endStream);
-    if (endStream) this.#onResponseEnd();
-  }
-
-  #onInterim(up: MessageStream, list: HeaderList): void {
-    if (++this.#interims > limits.interimResponsesMax) {
-      this.#client.context.bounds.hit('interimResponsesMax');
-      this.#upstreamMalformed(up);
-    } else {
-      this.#down.sendHeaders(list, false);
-    }
-  }
-
-  #onResponseBody(up: MessageStream, from: Buffer, start: number, length: number, endStream: boolean): void {
-    this.#responseBytes += length;
-    const kept = this.#down.sendData(from, start, length, endStream);
-    if (length > kept) up.consumed(length - kept);
-    if (endStream) this.#onResponseEnd();
-  }
-
-  #onTrailers(up: MessageStream, list: HeaderList, endStream: boolean): void {
-    if (!endStream || this.#isTunnel || !trailersAreValid(list)) {
-      this.#upstreamMalformed(up);
-      return;
-    }
-    this.#grpcStatus = grpcStatusOf(list);
-    this.#down.sendTrailers(list);
-    this.#complete();
-  }
-
-  /** A tunnel goes on while the client has something to say. */
-  #onResponseEnd(): void {
-    if (this.#isTunnel && !this.#requestEnded) this.#tunnelHalfClosed = true;
-    else this.#complete();
-  }
-
-  /** The response has been received whole; what the client's windows hold back is still to be sent, and the request may go on. */
-  #complete(): void {
-    this.#record('-', null);
-    if (this.#requestEnded) this.#leave();
-  }
-
-  #upstreamMalformed(up: MessageStream): void {
-    up.reset(INTERNAL_ERROR);
-    this.#up = null;
-    this.#fail(502, 'UPSTREAM_MALFORMED', 'UPE', INTERNAL_ERROR);
-  }
-
-  // --- the ends that are none
-
   #onClientReset(code: number): void {
-    if (this.#status === 0) this.#status = 499;
-    this.#record('DC', 'CLIENT_GONE');
-    this.#leave();
-    this.#up?.reset(code === NO_ERROR || code >= CONNECTION_LOST ? CANCEL : code);
-    this.#up = null;
+    if (this.status === 0) this.status = 499;
+    this.record('DC', 'CLIENT_GONE');
+    this.leave();
+    this.up?.reset(code === NO_ERROR || code >= CONNECTION_LOST ? CANCEL : code);
+    this.up = null;
   }
 
-  #onUpstreamReset(code: number): void {
-    const up = this.#up;
-    this.#up = null;
-    if (this.#recorded) {
-      // The response was complete; the endpoint has no use for the rest of the request (RFC 9113 section 8.1).
-      this.#leave();
-      if (!this.#requestEnded) this.#down.resetWhenSent(NO_ERROR);
-      return;
-    }
-    if (this.#log !== null) this.#log.errno = up?.errno ?? 0;
-    if (this.#status === 0 && this.#mayRepeat(code) && this.#repeat()) return;
-    if (up?.errno === -ENOBUFS) {
-      const { reason, flags } = bufferRefusal(this.#client.flow.pod);
-      this.#fail(503, reason, flags, REFUSED_STREAM);
-    } else if (code === NOT_CONNECTED) this.#fail(503, 'UPSTREAM_CONNECT_FAILED', 'UF', REFUSED_STREAM);
-    else if (code === REFUSED_STREAM) this.#fail(503, 'UPSTREAM_OVERFLOW', 'UO', REFUSED_STREAM);
-    else if (code === CONNECTION_LOST) this.#fail(502, 'UPSTREAM_RESET', 'UC', INTERNAL_ERROR);
-    else this.#passReset(code);
-  }
-
-  /**
-   * What the endpoint has refused was not acted on (RFC 9113 section 8.7). When a connection broke before any answer it may have
-   * been, which only idempotent methods allow, and once.
-   */
-  #mayRepeat(code: number): boolean {
-    if (code === REFUSED_STREAM) return this.#attempts < limits.http2AttemptsMax;
-    const method = this.#facts?.method;
-    const isSafe = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
-    return code === CONNECTION_LOST && isSafe && this.#attempts === 1;
-  }
-
-  /** Sends it once more, wherever it belongs now: an endpoint that takes no more requests may have left its service. */
-  #repeat(): boolean {
-    const facts = this.#facts;
-    if (facts === null || this.#kept?.whole === false) return false;
-    this.#client.context.bounds.event('upstream_replayed');
-    this.#route(facts, AGAIN);
-    return true;
-  }
-
-  /** The endpoint has reset the stream: so do we, with its code. */
-  #passReset(code: number): void {
-    if (this.#status === 0) this.#status = 502;
-    this.#record('UR', 'UPSTREAM_RESET');
-    this.#leave();
-    this.#down.reset(code === NO_ERROR ? INTERNAL_ERROR : code);
-  }
-
-  /** Answers if nothing has been answered yet, else ends the stream with an error that the client can see. */
-  #fail(status: number, reason: string, flags: string, code: number): void {
-    this.#client.context.bounds.event(`http2_${reason.toLowerCase()}`);
-    if (this.#status === 0) {
-      this.#respond(status, reason, flags);
-      return;
-    }
-    const down = this.#down;
-    // A call that has begun can still be told why it ends, unless the client is behind with reading.
-    const isTold = this.#isGrpc && !down.closed && !down.localClosed && down.pendingBytes === 0;
-    if (isTold) {
-      const trailers = localTrailers(status, reason, this.#client.context.headerLists);
-      this.#grpcStatus = grpcStatusOf(trailers);
-      down.sendTrailers(trailers);
-    }
-    this.#record(flags, reason);
-    this.#leave();
-    down.reset(isTold ? NO_ERROR : code);
-  }
-
-  /** Answers a request that goes nowhere. */
-  refuse(status: number, reason: string): void {
-    this.#respond(status, reason, 'DPE');
-  }
-
-  #respond(status: number, reason: string, flags: string): void {
-    const { context } = this.#client;
-    const isGrpc = this.#isGrpc;
-    const id = this.#log === null ? '' : requestId(context, this.#log);
-    const list = localHeaders(status, reason, isGrpc, this.#corsHeaders, id, context.headerLists);
-    this.#status = isGrpc ? 200 : status;
-    this.#grpcStatus = grpcStatusOf(list);
-    const down = this.#down;
-    if (isGrpc || this.#facts?.method === 'HEAD') {
-      down.sendHeaders(list, true);
-    } else {
-      const body = Buffer.from(localBody(reason), 'latin1');
-      down.sendHeaders(list, false);
-      this.#responseBytes = body.length;
-      down.sendData(body, 0, body.length, true);
-    }
-    this.#answered(flags, reason);
-  }
-
-  /** Gives the answer that the route itself has. */
-  #answer(answer: ConfiguredAnswer, flags: string): void {
-    const { context } = this.#client;
-    const isGrpc = this.#isGrpc && answer.reason !== null;
-    const hasBody = !isGrpc && answer.body !== null && answer.status !== 204 && answer.status !== 304;
-    const body = hasBody ? Buffer.from(answer.body, 'utf8') : null;
-    const id = answer.reason === null || this.#log === null ? '' : requestId(context, this.#log);
-    const octets = body === null ? -1 : body.length;
-    const list = configuredHeaders(answer, octets, this.#isGrpc, this.#corsHeaders, id, context.headerLists);
-    this.#status = isGrpc ? 200 : answer.status;
-    this.#grpcStatus = grpcStatusOf(list);
-    const isEmpty = body === null || body.length === 0 || this.#facts?.method === 'HEAD';
-    this.#down.sendHeaders(list, isEmpty);
-    if (!isEmpty) {
-      this.#responseBytes = body.length;
-      this.#down.sendData(body, 0, body.length, true);
-    }
-    this.#answered(flags, answer.reason);
-  }
-
-  /** An answer by weir has been given. */
-  #answered(flags: string, reason: string | null): void {
-    this.#record(flags, reason);
-    this.#leave();
-    // The rest of the request is of no use (RFC 9113 section 8.1).
-    if (!this.#requestEnded) this.#down.resetWhenSent(NO_ERROR);
-  }
+  // --- the end
 
   /** Policy changed: cut the request if it would be refused now. */
   reevaluate(): void {
-    const peer = this.#peer;
-    const facts = this.#facts;
+    const peer = this.peer;
+    const facts = this.facts;
     if (peer === null || facts === null) return;
-    const authorization = this.#client.flow.authorization(peer);
+    const authorization = this.client.flow.authorization(peer);
     const verdict =
       authorization === null ? null : (authorization.settled ?? authorization.request(this.#asForwarded(facts)));
     if (verdict === null || verdict.allowed) return;
-    if (this.#log !== null) this.#log.policy = verdict.policy;
-    this.#client.context.bounds.event('connection_cut_by_policy');
-    this.#up?.reset(CANCEL);
-    this.#up = null;
-    if (!this.#recorded) {
-      this.#fail(verdict.reason === NETWORK_POLICY_DENIED ? 503 : 403, verdict.reason, '-', CANCEL);
+    if (this.log !== null) this.log.policy = verdict.policy;
+    this.client.context.bounds.event('connection_cut_by_policy');
+    this.up?.reset(CANCEL);
+    this.up = null;
+    if (!this.recorded) {
+      this.fail(verdict.reason === NETWORK_POLICY_DENIED ? 503 : 403, verdict.reason, '-', CANCEL);
       return;
     }
     // Answered in full: only its request goes on.
-    this.#leave();
-    this.#down.resetWhenSent(NO_ERROR);
+    this.leave();
+    this.down.resetWhenSent(NO_ERROR);
   }
 
   #asForwarded(facts: RequestFacts): RequestView {
@@ -585,32 +409,15 @@ export class Http2Exchange implements StreamHandler, SettingsWaiter, DeadlineOwn
     return isEdited ? forwarded.of(facts, this.#path, this.#requestEdits) : facts;
   }
 
-  /** The request is no longer in flight; what the client's windows hold back may still be. */
-  #leave(): void {
-    this.#client.ended(this);
-    this.#kept?.drop();
+  protected override leave(): void {
+    this.client.ended(this);
+    this.kept?.drop();
     this.#copy?.drop();
     this.#copy = null;
-    this.#deadlines?.stop();
+    this.deadlines?.stop();
     this.#waitsFor?.forget(this);
     this.#waitsFor = null;
-    if (this.#admitted) requestEnded(this.#client.flow.pod);
+    if (this.#admitted) requestEnded(this.client.flow.pod);
     this.#admitted = false;
-  }
-
-  #record(flags: string, reason: string | null): void {
-    if (this.#recorded) return;
-    this.#recorded = true;
-    const { flow, context } = this.#client;
-    const durationMs = context.reactor.nowMs - this.#startedMs;
-    const grpc = this.#isGrpc ? this.#grpcStatus : null;
-    const peer = this.#peer;
-    recordRequest(flow, peer, this.#status, flags, durationMs, this.#requestBytes, this.#responseBytes, grpc);
-    const log = this.#log;
-    const failed = this.#status >= 400 || reason !== null || (grpc !== null && grpc !== '0');
-    if (log === null || !(failed || context.accessLog.wants(false))) return;
-    const protocol = grpc === null ? ('http2' as const) : ('grpc' as const);
-    const result = { protocol, status: this.#status, grpcStatus: grpc, reason, durationMs, failed };
-    logRequest(flow, peer, log, result, this.#requestBytes, this.#responseBytes);
   }
 }

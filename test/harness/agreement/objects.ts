@@ -24,6 +24,7 @@ const oneOf = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(.
 const few = <T>(...values: readonly T[]): fc.Arbitrary<T[]> =>
   fc.subarray([...values], { minLength: 1, maxLength: Math.min(2, values.length) });
 
+const WEB = SERVICES[0] as (typeof SERVICES)[number];
 const PATHS = ['/a', '/a/*', '/admin*', '*', '*/public', '/A', '/%61', '/b/{*}/c', '/a/{**}', '/'];
 const METHODS = ['GET', 'POST', 'HEAD', 'DELETE', 'get'];
 const HOSTS = ['web.shop', 'WEB.SHOP', 'web*', '*.example', 'vault.bank', '*'];
@@ -52,8 +53,10 @@ const operation = some({
 }).filter((fields) => Object.keys(fields).length > 0);
 
 const condition = fc.oneof(
-  fc.record({ key: oneOf('request.headers[x-user]', 'request.headers[x-none]'), values: few(...USERS) }),
-  fc.record({ key: oneOf('request.headers[x-user]', 'request.headers[X-User]'), notValues: few(...USERS) }),
+  // What routes edit, so that judging the wrong version of a request shows.
+  { weight: 4, arbitrary: fc.record({ key: oneOf('request.headers[x-user]'), values: few(...USERS) }) },
+  { weight: 4, arbitrary: fc.record({ key: oneOf('request.headers[X-User]'), notValues: few(...USERS) }) },
+  fc.record({ key: oneOf('request.headers[x-none]'), values: few(...USERS) }),
   fc.record({ key: oneOf('source.namespace'), values: few('shop', 'bank') }),
   fc.record({ key: oneOf('destination.port'), values: few('8080', '8081') }),
   fc.record({ key: oneOf('source.principal'), notValues: few('cluster.local/ns/shop/sa/alice', '*') }),
@@ -68,6 +71,9 @@ const rule = some({
   when: list(condition, 1),
 });
 
+/** Nothing but a header decides: what a route does to it shows. */
+const headerRule = list(condition, 1).map((when): Json => ({ when }));
+
 const authorizationPolicy = fc
   .record({
     namespace: oneOf('shop', 'bank', 'shop', 'bank', 'istio-system'),
@@ -76,7 +82,10 @@ const authorizationPolicy = fc
       oneOf(...LABELS.slice(0, 2)).map((matchLabels) => ({ matchLabels })),
       'selector',
     ),
-    rules: fc.oneof({ weight: 8, arbitrary: list(rule, 3) }, { weight: 1, arbitrary: oneOf([], [{}]) }),
+    rules: fc.oneof(
+      { weight: 8, arbitrary: list(fc.oneof(rule, headerRule), 3) },
+      { weight: 1, arbitrary: oneOf([], [{}]) },
+    ),
   })
   .map(({ namespace, action, selector, rules }) => ({
     apiVersion: 'security.istio.io/v1',
@@ -216,7 +225,11 @@ const httpRouteRule = (namespace: string): fc.Arbitrary<Json> =>
   });
 
 const httpRoute = fc
-  .record({ namespace: oneOf('shop', 'shop', 'bank'), parent: oneOf(...SERVICES), port: maybe(oneOf(80, 81), 'port') })
+  .record({
+    namespace: oneOf('shop', 'shop', 'bank'),
+    parent: oneOf(...SERVICES, WEB, WEB, WEB),
+    port: maybe(oneOf(80, 81), 'port'),
+  })
   .chain(({ namespace, parent, port }) =>
     list(httpRouteRule(namespace), 3).map((rules) => ({
       apiVersion: 'gateway.networking.k8s.io/v1',
@@ -298,7 +311,7 @@ const virtualAction = fc.oneof(
   },
 );
 const virtualService = fc
-  .record({ host: oneOf(...SERVICES), namespace: oneOf('shop', 'bank') })
+  .record({ host: oneOf(...SERVICES, WEB, WEB), namespace: oneOf('shop', 'bank') })
   .chain(({ host, namespace }) =>
     list(
       fc.tuple(maybe(list(virtualMatch), 'match'), virtualAction).map(([match, action]) => ({ ...match, ...action })),

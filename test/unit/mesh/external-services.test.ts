@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Destination } from '../../../mesh/destination.ts';
+import { workloadsOfEntry } from '../../../mesh/external-services.ts';
 import type { MeshResource, Workload } from '../../../mesh/model.ts';
 import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { MeshState } from '../../../mesh/state.ts';
@@ -71,6 +72,15 @@ describe('a ServiceEntry by address', () => {
     assert.deepEqual(state.list('service'), []);
   });
 
+  it('says once what endpoints without ports of their own back', () => {
+    const endpoints = [entryEndpoint('203.0.113.1'), entryEndpoint('203.0.113.2', { ports: { '80': 8080 } })];
+    const entry = serviceEntry({ name: 'e', endpoints: [...endpoints, entryEndpoint('203.0.113.3')] });
+    const [first, second, third] = workloadsOfEntry(entry).map(({ services }) => services);
+    assert.equal(first, third);
+    assert.deepEqual(first, { 'shop/api.example.com': [{ servicePort: 80, targetPort: 80 }] });
+    assert.deepEqual(second, { 'shop/api.example.com': [{ servicePort: 80, targetPort: 8080 }] });
+  });
+
   it('goes to the pods that it selects, as long as it selects them and they are there', () => {
     const state = stateOf(serviceEntry({ name: 'e', addresses: [VIP], workloads: ['u1', 'u2'] }));
     assert.equal(shown(state.resolve(VIP, 80)), 'api.example.com shop: ');
@@ -81,6 +91,24 @@ describe('a ServiceEntry by address', () => {
     applyAll(state, [serviceEntry({ name: 'e', addresses: [VIP], workloads: ['u2'] })]);
     assert.equal(shown(state.resolve(VIP, 80)), 'api.example.com shop: ');
     assert.deepEqual(state.workloadByUid('u1'), pod);
+  });
+
+  it('takes no address from a pod or a Service, on whatever port, but from endpoints of ServiceEntries', () => {
+    const pod = workload({ uid: 'victim', namespace: 'bank', addresses: ['10.0.0.9'] });
+    const pay = service({ name: 'pay', namespace: 'bank', addresses: ['10.96.0.7'] });
+    const addresses = ['10.0.0.9', '10.96.0.7', '203.0.113.2'];
+    for (const endpoints of [[], [entryEndpoint('203.0.113.6')]]) {
+      const entry = serviceEntry({ name: 'evil', namespace: 'evil', addresses, resolution: 'STATIC', endpoints });
+      const other = serviceEntry({ name: 'other', endpoints: [entryEndpoint('203.0.113.2')], resolution: 'STATIC' });
+      const state = stateOf(pod, pay, entry, { ...other, hosts: ['other.test'] });
+      for (const number of [80, 81]) {
+        assert.equal(shown(state.resolve('10.0.0.9', number)), 'workload victim');
+        assert.doesNotMatch(shown(state.resolve('10.96.0.7', number)), /example/);
+      }
+      const expected =
+        endpoints.length === 0 ? 'workload serviceentry/shop/other/0' : 'api.example.com evil: 203.0.113.6:80';
+      assert.equal(shown(state.resolve('203.0.113.2', 80)), expected);
+    }
   });
 
   it('by block: the narrowest that has the port', () => {
@@ -181,9 +209,12 @@ describe('a ServiceEntry by host', () => {
     [inShop, '', 80, 'null'],
     [inShop, '.', 80, 'null'],
     [inShop, '*.example.com', 80, '*.example.com shop: dialled'],
+    [inShop, `${'x.'.repeat(120)}b.example.com`, 80, '*.b.example.com shop: dialled'],
+    // Too long for a host: not looked up label by label.
+    [inShop, `${'x.'.repeat(20_000)}b.example.com`, 80, 'null'],
   ];
   for (const [client, host, number, expected] of rows) {
-    it(`${host}:${number} is ${expected} to ${client?.namespace ?? 'nobody in particular'}`, () => {
+    it(`${host.slice(-40)}:${number} is ${expected} to ${client?.namespace ?? 'nobody in particular'}`, () => {
       assert.equal(shown(state.resolveHost(client, host, number, 4)), expected);
     });
   }

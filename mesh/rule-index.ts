@@ -149,10 +149,10 @@ export class RuleIndex {
 
   /** Hot. null: nothing matches. */
   find(request: RequestView, client: RouteClient): RouteMatch | null {
-    const found = this.#inOrder ? this.#first(request, client) : this.#mostSpecific(request, client);
-    if (found === null) return null;
-    found.result ??= this.#resultOf(found.route, found.ruleIndex, found.path);
-    return found.result;
+    const winner = this.#inOrder ? this.#first(request, client) : this.#mostSpecific(request, client);
+    if (winner === null) return null;
+    winner.result ??= this.#resultOf(winner.route, winner.ruleIndex, winner.path);
+    return winner.result;
   }
 
   #place(candidate: Candidate): void {

@@ -10,7 +10,8 @@
  *
  * Addresses are reused by Kubernetes. While two pods hold one address the ready one has it, else the one that
  * arrived last; pods on the host network never have an address of their own. Policy never goes by address: it takes a
- * Workload (by uid) and a proven Identity.
+ * Workload (by uid) and a proven Identity. What has an address is found in this order: Services and ServiceEntries with
+ * endpoints, pods, ServiceEntries that only name the address, ServiceEntries by block.
  */
 
 import type { Authorization } from './authz.ts';

@@ -147,6 +147,8 @@ interface OrderedRule {
 class OrderedView implements StreamView {
   readonly #rules: readonly OrderedRule[];
   readonly #port: number;
+  /** Some rule asks for the dialled address. */
+  readonly #hasBlocks: boolean;
 
   constructor(routes: readonly (TlsRoute | TcpRoute)[], port: number, clusterOf: ClusterLookup) {
     const tlsFirst = [...routes].sort((a, b) => kindOrder(a) - kindOrder(b) || compareRoutes(a, b));
@@ -158,10 +160,11 @@ class OrderedView implements StreamView {
         result: compile(route, rule, index, clusterOf),
       })),
     );
+    this.#hasBlocks = this.#rules.some(({ matches }) => matches.some(({ blocks }) => blocks.length > 0));
   }
 
   match(serverName: string | null, client: RouteClient, ip: string): StreamMatch | null {
-    const address = parseIp(ip);
+    const address = this.#hasBlocks ? parseIp(ip) : null;
     const holds = ({ match, blocks }: OrderedRule['matches'][number]): boolean =>
       (match.port === null || match.port === this.#port) &&
       (match.hostnames.length === 0 || match.hostnames.some((name) => nameMatches(name, serverName))) &&

@@ -172,6 +172,44 @@ describe('a ServiceEntry by address', () => {
     assert.equal(shown(state.resolve(VIP, 80)), 'unknown');
   });
 
+  it('and has the ports and the visibility that the first by name says, whichever came first', () => {
+    const first = serviceEntry({ name: 'a', addresses: [VIP], ports: [port(80)] });
+    const second = serviceEntry({ name: 'b', addresses: [VIP], ports: [port(81)], exportTo: ['bank'] });
+    for (const order of [
+      [first, second],
+      [second, first],
+    ]) {
+      const state = stateOf(...order);
+      assert.equal(shown(state.resolveFor(inShop, VIP, 80)), 'api.example.com shop: dialled');
+      assert.equal(shown(state.resolve(VIP, 81)), 'no port of api.example.com');
+      applyAll(state, [], [first]);
+      assert.equal(shown(state.resolveFor(inShop, VIP, 81)), 'unknown');
+      assert.equal(shown(state.resolveFor(inBank, VIP, 81)), 'api.example.com shop: dialled');
+    }
+  });
+
+  it('that is a backend may come after its route, and go', () => {
+    const web = service({ name: 'web', addresses: ['10.96.0.1'] });
+    const out = route({
+      name: 'r',
+      source: 'VirtualService',
+      rules: [routeRule({ backends: [backend('api.example.com')] })],
+    });
+    const entry = serviceEntry({ name: 'e', resolution: 'STATIC', endpoints: [entryEndpoint('203.0.113.1')] });
+    const state = stateOf(web, out);
+    const cluster = (): string | null => {
+      const destination = state.resolve('10.96.0.1', 80);
+      const match =
+        destination.kind === 'service' ? destination.target.routes?.match(request(), clientIn('shop')) : null;
+      return match?.backends.entries[0]?.cluster?.endpoints.map(({ address }) => address).join() ?? null;
+    };
+    assert.equal(cluster(), null);
+    applyAll(state, [entry]);
+    assert.equal(cluster(), '203.0.113.1');
+    applyAll(state, [], [entry]);
+    assert.equal(cluster(), null);
+  });
+
   it('keeps its destination when only its endpoints change', () => {
     const entry = serviceEntry({
       name: 'e',

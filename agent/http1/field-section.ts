@@ -201,7 +201,7 @@ export class FieldSection {
   value(name: string): string | undefined {
     let joined: string | undefined;
     for (let i = 0; i < this.count; i++) {
-      if (!namesEqual(this.bytes, this.nameStart(i), this.nameEnd(i), name)) continue;
+      if (!this.#isNamed(i, name)) continue;
       const value = this.valueText(i);
       joined = joined === undefined ? value : `${joined}, ${value}`;
     }
@@ -212,9 +212,15 @@ export class FieldSection {
   values(name: string): readonly string[] {
     const found: string[] = [];
     for (let i = 0; i < this.count; i++) {
-      if (namesEqual(this.bytes, this.nameStart(i), this.nameEnd(i), name)) found.push(this.valueText(i));
+      if (this.#isNamed(i, name)) found.push(this.valueText(i));
     }
     return found;
+  }
+
+  /** What Connection has named ends at this hop: the endpoint never sees it, so nobody is to decide by it. */
+  #isNamed(index: number, name: string): boolean {
+    const isDropped = this.removed[index] === 1 && this.kinds[index] === FIELD_OTHER;
+    return !isDropped && namesEqual(this.bytes, this.nameStart(index), this.nameEnd(index), name);
   }
 
   nameText(index: number): string {

@@ -77,6 +77,21 @@ describe('a request as it will be forwarded', () => {
     );
   });
 
+  it('has no field that Connection takes away from the endpoint', () => {
+    const received = new RequestHead();
+    const sent = new RequestHead();
+    const lines = 'Host: a\r\nConnection: x-a, keep-alive\r\nX-A: one\r\nx-b: two\r\n';
+    const octets = Buffer.from(`GET / HTTP/1.1\r\n${lines}\r\n`, 'latin1');
+    assert.equal(received.parse(octets, 0, octets.length), octets.length);
+    const into = Buffer.alloc(4_096);
+    for (const edits of [null, { set: [], add: [{ name: 'x-a', value: 'ours' }], remove: [] }]) {
+      const length = rewriteRequestHead(received, octets, edits, into, 0);
+      assert.equal(sent.parse(into, 0, length), length);
+      assert.deepEqual(seen(new ForwardedView().of(received, null, edits)), seen(sent));
+    }
+    assert.deepEqual([received.header('x-a'), received.headerValues('x-a')], [undefined, []]);
+  });
+
   it('has the claims of the token that it came with', () => {
     const came = plainRequest({ method: 'GET', target: '/', host: 'a', headers: [], claims: { iss: 'i' } }, 'BASE');
     assert.ok(came.ok);

@@ -16,7 +16,11 @@ const segment = fc.constantFrom(
   ...[
     'a',
     'a',
+    'a',
+    'a',
     'b',
+    'b',
+    'admin',
     'admin',
     'public',
     'A',
@@ -97,7 +101,7 @@ const header = fc.constantFrom<readonly [string, string]>(
 export const request: fc.Arbitrary<RandomRequest> = fc
   .record({
     client: fc.constantFrom(...CLIENTS),
-    service: fc.constantFrom(...SERVICES, ...SERVICES.filter(({ name }) => name === 'web')),
+    service: fc.constantFrom(...SERVICES, ...Array.from({ length: 5 }, () => SERVICES[0] as (typeof SERVICES)[number])),
     port: fc.constantFrom(80, 80, 81),
     method,
     target,

@@ -349,3 +349,45 @@ export const objects: fc.Arbitrary<readonly Json[]> = fc
     const all = [...policies, ...networks, ...routes, ...services, ...subsets];
     return [...all.map((each, at) => ({ ...each, metadata: { ...each.metadata, name: `random-${at}` } })), mesh];
   });
+
+/** The first round's, never random: some of everything that a run must have seen. */
+export const CERTAIN: readonly Json[] = [
+  {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { namespace: 'shop', name: 'certain' },
+    spec: {
+      parentRefs: [{ group: '', kind: 'Service', name: 'web' }],
+      rules: [
+        {
+          matches: [{ path: { type: 'PathPrefix', value: '/b' } }],
+          filters: [{ type: 'RequestRedirect', requestRedirect: { hostname: 'example.org', statusCode: 301 } }],
+        },
+        {
+          matches: [{ path: { type: 'PathPrefix', value: '/a' } }],
+          filters: [
+            { type: 'RequestHeaderModifier', requestHeaderModifier: { remove: ['x-user'] } },
+            {
+              type: 'URLRewrite',
+              urlRewrite: { hostname: 'a.test', path: { type: 'ReplacePrefixMatch', replacePrefixMatch: '/c' } },
+            },
+          ],
+          backendRefs: [{ name: 'web-v1', port: 80 }],
+        },
+        {
+          matches: [{ path: { type: 'PathPrefix', value: '/admin' } }],
+          filters: [
+            { type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-user', value: 'jason' }] } },
+          ],
+          backendRefs: [{ name: 'web-v2', port: 80 }],
+        },
+      ],
+    },
+  },
+  {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { namespace: 'shop', name: 'certain' },
+    spec: { action: 'DENY', rules: [{ when: [{ key: 'request.headers[x-user]', values: ['jason', 'alice'] }] }] },
+  },
+];

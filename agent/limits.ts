@@ -264,11 +264,13 @@ export const limits = {
   halfCloseTimeoutMs: 300_000,
 
   // --- telemetry
-  /** Requests of a worker, logged or refused, that `weir explain` can be asked about. Up to about 2 KiB each. */
+  /** Requests of a worker, logged or refused, that `weir explain` can be asked about. About 2 KiB each; 21 KiB when all is at its bound. */
   recentRequestsMax: 1_024,
-  /** Header fields kept of each, and octets of a value. */
+  /** Header fields kept of each, and octets of a name or a value, of the method and of the host. */
   recentHeadersMax: 32,
   recentHeaderBytesMax: 256,
+  /** Octets kept of a path, and of a query. */
+  recentPathBytesMax: 2_048,
   /** Such requests in one answer of the admin API. */
   recentRequestRowsMax: 200,
   /** Distinct label sets per worker; beyond it requests are counted in the `unknown` series. */

@@ -88,7 +88,7 @@ Examples:
   weir sandbox get pods -o json
 
 COMMAND runs on the sandbox's host side: it reaches pods, ClusterIPs and the agents (weir status), not the outside world.
-In its environment: WEIR_SANDBOX, the name, and WEIR_SOCKET, the agents' admin sockets.
+In its environment: WEIR_SANDBOX, the name; WEIR_SOCKET, the agents' admin sockets; WEIR_CONTROLLER_SOCKET, the controller's.
 Exit status: COMMAND's (128 + n after signal n); 1 when the sandbox does not become ready; 2 for wrong usage.`,
     )
     .action(async (flags: RunFlags, command: Command) => {

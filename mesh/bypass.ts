@@ -90,7 +90,7 @@ function isServiceOpen(mesh: MeshState, service: Service, port: ServicePort, ip:
 /** Of two pods that claim an address, the one that has it counts. */
 function isPodOpen(mesh: MeshState, workload: Workload, { ip, port }: BypassEntry): boolean {
   const destination = mesh.resolve(ip, port);
-  return destination.kind === 'workload' && destination.workload === workload && isOpen(mesh, workload, port);
+  return destination.kind === 'workload' && destination.workload.uid === workload.uid && isOpen(mesh, workload, port);
 }
 
 /** No policy can refuse anything on that port of the workload. */

@@ -22,6 +22,11 @@ export function isExternalWorkload(uid: string): boolean {
   return uid.startsWith(UID_PREFIX);
 }
 
+/** True: a host of a ServiceEntry. It has a dot (validate-traffic.ts), which no Service's name has. */
+export function isExternalService(service: Service): boolean {
+  return service.name.includes('.');
+}
+
 /** The Services of an entry's hosts. */
 export function servicesOfEntry(entry: ServiceEntry): readonly ExternalService[] {
   const addresses: string[] = [];
@@ -60,18 +65,34 @@ export function servicesOfSelected(entry: ServiceEntry): Readonly<Record<Namespa
 
 /** The static endpoints with an address; names are resolved by the client itself. */
 export function workloadsOfEntry(entry: ServiceEntry): readonly Workload[] {
+  // Endpoints are many, hosts may be, and most endpoints have the ports of the entry: what those back is made once.
+  const byPorts = new Map<string, Workload['services']>();
   return entry.endpoints.flatMap((endpoint, index) => {
     const ip = canonicalIp(endpoint.address);
-    return ip === null ? [] : [workloadOf(entry, endpoint, ip, index)];
+    if (ip === null) return [];
+    const key = JSON.stringify(endpoint.ports);
+    const services = byPorts.get(key) ?? servicesOfEndpoint(entry, endpoint);
+    byPorts.set(key, services);
+    return [workloadOf(entry, endpoint, ip, index, services)];
   });
 }
 
-function workloadOf(entry: ServiceEntry, endpoint: ServiceEntryEndpoint, ip: string, index: number): Workload {
-  const name = `${entry.name}-${index}`;
-  const ports = entry.ports.map(({ port, targetPort }) => ({
+function servicesOfEndpoint(entry: ServiceEntry, { ports }: ServiceEntryEndpoint): Workload['services'] {
+  const targets = entry.ports.map(({ port, targetPort }) => ({
     servicePort: port,
-    targetPort: endpoint.ports[String(port)] ?? targetPort,
+    targetPort: ports[String(port)] ?? targetPort,
   }));
+  return byHost(entry, targets);
+}
+
+function workloadOf(
+  entry: ServiceEntry,
+  endpoint: ServiceEntryEndpoint,
+  ip: string,
+  index: number,
+  services: Workload['services'],
+): Workload {
+  const name = `${entry.name}-${index}`;
   return {
     kind: 'workload',
     uid: `${UID_PREFIX}${entry.namespace}/${entry.name}/${index}`,
@@ -90,7 +111,7 @@ function workloadOf(entry: ServiceEntry, endpoint: ServiceEntryEndpoint, ip: str
     canonicalRevision: 'latest',
     namedPorts: {},
     locality: endpoint.locality,
-    services: byHost(entry, ports),
+    services,
   };
 }
 

@@ -25,6 +25,7 @@ export function compileHeaderEdits(
   filters: readonly HeaderModifier[],
   type: HeaderModifier['type'],
 ): HeaderEdits | null {
+  if (!filters.some((filter) => filter.type === type)) return null;
   const set = new Map<string, string>();
   const remove = new Set<string>();
   let add: NameValue[] = [];

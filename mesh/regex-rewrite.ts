@@ -1,14 +1,19 @@
 /**
  * Rewriting a path by an expression: Istio HTTPRewrite.uriRegexRewrite, Envoy RegexMatchAndSubstitute. As RE2::GlobalReplace does it:
  * every match from left to right is replaced, none empty at the end of another; `\0` is the whole match, `\1` to `\9` its groups, `\\`
- * a backslash. Time is linear in the path for each match, of which there is a bound.
+ * a backslash. Time is linear in the path for each match, of which there is a bound: the longer the path, the fewer.
  */
 import type { RE2JS } from 're2js';
 import { pathOctets } from './path.ts';
 import { compileRe2 } from './value-match.ts';
 
-/** Matches that are replaced in one path. Each may cost a reading of the whole path; real expressions match once or twice. */
+/** Matches that are replaced in one path. Real expressions match once or twice. */
 const REPLACEMENTS_MAX = 64;
+/**
+ * Characters that all matches of one path together may read: each may cost a reading of all that is left of it (`x(.*y)?`), and whoever
+ * sends a request chooses how long that is. Four readings of the longest path, or as many as are replaced of one of 2 KiB.
+ */
+const READ_LENGTH_MAX = 131_072;
 /** Octets of a rewritten path; more than any head has room for beside its other fields. */
 const PATH_LENGTH_MAX = 32_768;
 
@@ -43,11 +48,13 @@ export class RegexRewrite {
     let out = '';
     let copied = 0;
     let replaced = 0;
-    while (matcher.find()) {
+    let read = 0;
+    for (let from = 0; matcher.find(); from = matcher.end()) {
+      read += path.length - from;
       const start = matcher.start();
       const end = matcher.end();
       if (start === end && start === copied && replaced > 0) continue;
-      if (++replaced > REPLACEMENTS_MAX) return null;
+      if (++replaced > REPLACEMENTS_MAX || (replaced > 1 && read > READ_LENGTH_MAX)) return null;
       out += path.slice(copied, start);
       for (const piece of this.#pieces) out += typeof piece === 'string' ? piece : (matcher.group(piece) ?? '');
       copied = end;

@@ -103,12 +103,15 @@ export function compilePathTest({ type, value }: PathMatch): (path: string) => b
   };
 }
 
+const NO_FIELDS: readonly NamedMatch[] = [];
+
 /** "Only the first entry with an equivalent name MUST be considered" (HTTPRouteMatch.headers, .queryParams); Istio has one each. */
 function compileFields(
   matches: readonly HeaderMatch[],
   named: (name: string) => string,
   text: (value: string) => string,
 ): readonly NamedMatch[] {
+  if (matches.length === 0) return NO_FIELDS;
   return matches
     .filter(
       (match, i) =>

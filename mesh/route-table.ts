@@ -3,7 +3,7 @@
  *
  *   consumer routes of the client's namespace (GAMMA), if there are any
  *   else HTTPRoutes and GRPCRoutes of the Service's own namespace, if there are any
- *   else VirtualServices that are exported to the client's namespace
+ *   else, of the VirtualServices that are exported to the client's namespace, the oldest
  *
  * Within one of these a RuleIndex decides. Views are made per namespace that some route names, and one for all others.
  */
@@ -142,11 +142,13 @@ export class RouteTable {
     const key = routes.map((route) => this.routes.indexOf(route)).join();
     const known = this.#byRoutes.get(key);
     if (known !== undefined) return known;
-    const index = new RuleIndex(inOrder, this.#port);
+    const index = new RuleIndex(inOrder, this.#port, (route, ruleIndex, path) => {
+      const base = this.#compile(route, route.rules[ruleIndex] as HttpRouteRule, ruleIndex);
+      return path === null ? base : { ...base, matched: path };
+    });
     for (const route of routes) {
       route.rules.forEach((rule, ruleIndex) => {
-        const base = this.#compile(route, rule, ruleIndex);
-        index.add(rule.matches, (path) => (path === null ? base : { ...base, matched: path }));
+        index.add(route, ruleIndex, rule);
       });
     }
     index.seal();
@@ -154,7 +156,7 @@ export class RouteTable {
     return index;
   }
 
-  /** One compiled form per rule, whatever the number of views. */
+  /** One compiled form per rule that was ever found, whatever the number of views. */
   #compile(route: HttpRoute, rule: HttpRouteRule, ruleIndex: number): RouteMatch {
     let ofRoute = this.#compiled.get(route);
     if (ofRoute === undefined) {
@@ -201,6 +203,7 @@ export class RouteTable {
  * after all headers (RouteEntryImplBase::finalizeRequestHeaders).
  */
 function hostOf(filters: readonly HttpFilter[]): string | null {
+  if (filters.length === 0) return null;
   const written = compileHeaderEdits(modifiersOf(filters), 'requestHeaderModifier')?.host ?? null;
   return filters.filter(isRewrite).reduce<string | null>((host, { hostname }) => hostname ?? host, null) ?? written;
 }

@@ -12,7 +12,7 @@
 import { RadixTree } from './radix-tree.ts';
 import type { RequestView } from './request.ts';
 import { compilePathTest, mayHold, octetPath, RequestPredicates, type RouteClient } from './request-match.ts';
-import type { HttpRouteMatch, PathMatch } from './route-model.ts';
+import type { HttpRoute, HttpRouteMatch, HttpRouteRule, PathMatch } from './route-model.ts';
 import { compareRoutes } from './route-order.ts';
 import type { RouteMatch } from './route-table.ts';
 
@@ -23,8 +23,15 @@ interface Candidate {
   readonly pathTest: ((path: string) => boolean) | null;
   /** Place of the match among all of the table: rules in their order, matches of a rule in theirs. */
   readonly order: number;
-  readonly result: RouteMatch;
+  readonly route: HttpRoute;
+  readonly ruleIndex: number;
+  readonly path: PathMatch | null;
+  /** Made when it is first found: of many rules most never are. */
+  result: RouteMatch | null;
 }
+
+/** What a match of a rule leads to; `path` as octetPath() has it. */
+export type ResultOf = (route: HttpRoute, ruleIndex: number, path: PathMatch | null) => RouteMatch;
 
 interface PrefixEntry {
   readonly length: number;
@@ -82,7 +89,8 @@ class LiteralPaths {
 
   /** Into `found`, the shortest first. */
   collectPrefixes(path: string): void {
-    found.length = 0;
+    // Setting the length would give the array's memory back, and take longer than all the rest.
+    while (found.length > 0) found.pop();
     this.#prefixes.collect(path, found);
   }
 
@@ -95,6 +103,7 @@ class LiteralPaths {
 export class RuleIndex {
   readonly #inOrder: boolean;
   readonly #port: number;
+  readonly #resultOf: ResultOf;
   readonly #literal = new LiteralPaths();
   /** By path in lower case; null: nobody ignores case. Only VirtualServices do. */
   #lowerCase: LiteralPaths | null = null;
@@ -105,21 +114,28 @@ export class RuleIndex {
   #order = 0;
 
   /** @param inOrder VirtualService. @param port of the Service that is dialled */
-  constructor(inOrder: boolean, port: number) {
+  constructor(inOrder: boolean, port: number, resultOf: ResultOf) {
     this.#inOrder = inOrder;
     this.#port = port;
+    this.#resultOf = resultOf;
   }
 
-  /**
-   * Adds the matches of a rule, each with what it leads to; rules of VirtualServices in their order. Matches that can hold for no
-   * request on this port are left out.
-   */
-  add(matches: readonly HttpRouteMatch[], resultOf: (path: PathMatch | null) => RouteMatch): void {
+  /** Adds a rule; those of VirtualServices in their order. Matches that can hold for no request on this port are left out. */
+  add(route: HttpRoute, ruleIndex: number, { matches }: HttpRouteRule): void {
     for (const match of matches.length === 0 ? [ANY_REQUEST] : matches) {
       const order = this.#order++;
       if (!mayHold(match, this.#port)) continue;
       const path = octetPath(match.path);
-      this.#place(path, { predicates: new RequestPredicates(match), order, result: resultOf(path) });
+      const isLiteral = path === null || (path.type !== 'regex' && (this.#inOrder || !path.ignoreCase));
+      this.#place({
+        predicates: new RequestPredicates(match),
+        pathTest: isLiteral ? null : compilePathTest(path),
+        order,
+        route,
+        ruleIndex,
+        path,
+        result: null,
+      });
     }
   }
 
@@ -133,19 +149,22 @@ export class RuleIndex {
 
   /** Hot. null: nothing matches. */
   find(request: RequestView, client: RouteClient): RouteMatch | null {
-    return (this.#inOrder ? this.#first(request, client) : this.#mostSpecific(request, client))?.result ?? null;
+    const found = this.#inOrder ? this.#first(request, client) : this.#mostSpecific(request, client);
+    if (found === null) return null;
+    found.result ??= this.#resultOf(found.route, found.ruleIndex, found.path);
+    return found.result;
   }
 
-  #place(path: PathMatch | null, candidate: Omit<Candidate, 'pathTest'>): void {
-    if (path === null || isRoot(path)) this.#everyPath.push({ ...candidate, pathTest: null });
-    else if (path.type !== 'regex' && !path.ignoreCase) this.#literal.add(path, { ...candidate, pathTest: null });
-    else if (path.type !== 'regex' && this.#inOrder) {
+  #place(candidate: Candidate): void {
+    const { path } = candidate;
+    if (path === null || isRoot(path)) this.#everyPath.push(candidate);
+    else if (candidate.pathTest !== null) {
+      const late = !this.#inOrder && candidate.route.source === 'GRPCRoute';
+      (late ? this.#lastOthers : this.#others).push(candidate);
+    } else if (path.ignoreCase) {
       this.#lowerCase ??= new LiteralPaths();
-      this.#lowerCase.add({ ...path, value: path.value.toLowerCase() }, { ...candidate, pathTest: null });
-    } else {
-      const late = !this.#inOrder && candidate.result.route.source === 'GRPCRoute';
-      (late ? this.#lastOthers : this.#others).push({ ...candidate, pathTest: compilePathTest(path) });
-    }
+      this.#lowerCase.add({ ...path, value: path.value.toLowerCase() }, candidate);
+    } else this.#literal.add(path, candidate);
   }
 
   #mostSpecific(request: RequestView, client: RouteClient): Candidate | null {
@@ -229,12 +248,12 @@ function byPrecedence(left: Candidate, right: Candidate): number {
     b.headerCount - a.headerCount ||
     b.paramCount - a.paramCount ||
     bySource(left, right) ||
-    compareRoutes(left.result.route, right.result.route) ||
+    compareRoutes(left.route, right.route) ||
     left.order - right.order
   );
 }
 
 /** A GRPCRoute knows better what a gRPC call is (Gateway API: it goes before an HTTPRoute for the same host). */
 function bySource(left: Candidate, right: Candidate): number {
-  return Number(right.result.route.source === 'GRPCRoute') - Number(left.result.route.source === 'GRPCRoute');
+  return Number(right.route.source === 'GRPCRoute') - Number(left.route.source === 'GRPCRoute');
 }

@@ -102,8 +102,16 @@ export class ServiceLookup<E extends Addressed> {
   }
 }
 
+/** In its place, which is looked for by halves: the hosts of a ServiceEntry share all of its addresses. */
 function insert<E extends Addressed>(index: Map<string, E[]>, key: string, entry: E): void {
-  index.set(key, [...(index.get(key) ?? []), entry].sort(compare));
+  const members = index.get(key) ?? [];
+  let low = 0;
+  for (let high = members.length; low < high; ) {
+    const middle = (low + high) >>> 1;
+    if (compare(members[middle] as E, entry) > 0) high = middle;
+    else low = middle + 1;
+  }
+  index.set(key, members.toSpliced(low, 0, entry));
 }
 
 function drop<E extends Addressed>(index: Map<string, E[]>, key: string, entry: E): void {

@@ -5,7 +5,7 @@
  */
 
 import { type Cluster, type Endpoint, LiveCluster } from './cluster.ts';
-import type { CompiledPort, Destination, ServiceDestination, UnknownDestination } from './destination.ts';
+import type { CompiledPort, ServiceDestination, UnknownDestination } from './destination.ts';
 import { type Family, familyOf } from './ip.ts';
 import { keyOf, type NamespacedName, type PortProtocol, type Service, type ServicePort } from './model.ts';
 import type { PathNormalization } from './path.ts';
@@ -14,6 +14,9 @@ import { type AnyRoute, parentPorts, parentsOf, type RouteIndex } from './route-
 import { type ClusterLookup, RouteTable } from './route-table.ts';
 import { type Addressed, ServiceLookup } from './service-lookup.ts';
 import { StreamRoutes } from './stream-routes.ts';
+
+/** Characters of a host that is looked up label by label: no name is longer (RFC 1035 section 2.3.4), whatever a client writes. */
+const HOST_LENGTH_MAX = 253;
 
 /** What the table asks others. */
 export interface ServiceTableParts {
@@ -110,7 +113,7 @@ export class ServiceTable {
   }
 
   /** null: no Service that the client sees has the address. @param sees null: everybody sees everything */
-  resolve(ip: string, port: number, sees: Sees | null): Destination | null {
+  resolve(ip: string, port: number, sees: Sees | null): ServiceDestination | UnknownDestination | null {
     let other: UnknownDestination | null = null;
     for (const entry of this.#lookup.at(ip)) {
       if (sees !== null && !sees(entry.service)) continue;
@@ -135,7 +138,7 @@ export class ServiceTable {
 
   /**
    * The port of a ServiceEntry by host: the exact name, else the longest wildcard. Where several have the host, the one of the client's
-   * namespace, else the first by name.
+   * namespace, else the first by name. null too for what is too long to be a host.
    */
   resolveHost(
     host: string,
@@ -144,6 +147,7 @@ export class ServiceTable {
     namespace: string | null,
     sees: Sees,
   ): ServiceDestination | null {
+    if (host.length > HOST_LENGTH_MAX) return null;
     let found = this.#byHost(host, port, family, namespace, sees);
     for (let dot = host.indexOf('.'); dot >= 0 && found === null; dot = host.indexOf('.', dot + 1)) {
       found = this.#byHost(`*${host.slice(dot)}`, port, family, namespace, sees);

@@ -17,7 +17,7 @@ import type { Authorization } from './authz.ts';
 import { type Endpoint, SlotTable } from './cluster.ts';
 import type { CompiledPort, Destination, ServiceDestination } from './destination.ts';
 import { type ApplyResult, checkDelta } from './delta-check.ts';
-import { isExternalWorkload } from './external-services.ts';
+import { isExternalService, isExternalWorkload } from './external-services.ts';
 import { Membership } from './membership.ts';
 import {
   keyOf,
@@ -150,10 +150,9 @@ export class MeshState {
 
   #resolve(ip: string, port: number, sees: Sees | null): Destination {
     const service = this.#services.resolve(ip, port, sees);
-    // A ServiceEntry that only names an address does not take it from the pod that has it.
-    if (service !== null && !(service.kind === 'service' && service.target.cluster.passthrough)) return service;
+    if (service !== null && service.service !== null && !isExternalService(service.service)) return service;
     const pod = this.#workloads.resolve(ip, port);
-    if (pod !== null && (sees === null || this.#isInSight(pod, sees))) return pod;
+    if (pod !== null && precedes(pod, service) && (sees === null || this.#isInSight(pod, sees))) return pod;
     return service ?? this.#services.resolveInBlocks(ip, port, sees) ?? UNKNOWN;
   }
 
@@ -414,4 +413,13 @@ export class MeshState {
     this.#authorization.setTrust(trustOf(this.#settings));
     this.#services.setPathMode(this.#settings.pathNormalization);
   }
+}
+
+/**
+ * A ServiceEntry, which anybody may write for any address, takes none from the pod that has it; with endpoints it does from those of
+ * ServiceEntries. @param entry what a ServiceEntry says of the address; null: there is none
+ */
+function precedes(pod: Destination, entry: Destination | null): boolean {
+  if (entry === null || (entry.kind === 'service' && entry.target.cluster.passthrough)) return true;
+  return pod.kind === 'workload' && !isExternalWorkload(pod.workload.uid);
 }

@@ -163,7 +163,9 @@ class Inside {
         PATH: `${process.env['PATH'] ?? ''}${delimiter}${this.#paths.bin}`,
         WEIR_SANDBOX: this.#options.name,
         [STATE_VARIABLE]: this.#paths.root,
-        ...(sockets.length === 0 ? {} : { WEIR_SOCKET: sockets.join(',') }),
+        ...(sockets.length === 0
+          ? {}
+          : { WEIR_SOCKET: sockets.join(','), WEIR_CONTROLLER_SOCKET: this.#paths.controllerSocket }),
       },
     });
     this.#command = child;

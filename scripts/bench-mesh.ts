@@ -1,6 +1,6 @@
 /**
  * Micro benchmark of mesh/: time per route match, authorization decision, endpoint pick and applied delta. Bounded to about
- * 15 s in all. Run: node --import tsx scripts/bench-mesh.ts [--json]
+ * 30 s in all. Run: node --import tsx scripts/bench-mesh.ts [--json]
  *
  * Each figure is the best of several short batches, in ns: on a shared machine the best batch is the one least disturbed.
  */
@@ -12,6 +12,7 @@ import { normalisePath } from '../mesh/path.ts';
 import type { RequestView } from '../mesh/request.ts';
 import { MeshState } from '../mesh/state.ts';
 import { authorizationRows } from './bench-authz.ts';
+import { routeRows } from './bench-routes.ts';
 
 const BATCH_MS = 20;
 const BATCHES = 6;
@@ -178,21 +179,6 @@ function stateOf(resources: readonly MeshResource[]): MeshState {
 
 const CLIENT = { namespace: 'shop', labels: {} };
 
-function benchRoutes(rules: number): Row[] {
-  const destination = stateOf([WEB, pod(1), routes(rules)]).resolve('10.96.0.1', 80);
-  if (destination.kind !== 'service' || destination.target.routes === null) throw new Error('no routes to measure');
-  const table = destination.target.routes;
-  const views = Array.from({ length: rules }, (_, i) => view(`/api/v1/resource${i}${i % 2 === 0 ? '' : '/item'}`));
-  const miss = view('/api/v1/none');
-  return [
-    measure(
-      `route match, ${rules} rules`,
-      (i) => table.match(views[i % rules] as RequestView, CLIENT)?.ruleIndex ?? -1,
-    ),
-    measure(`route miss, ${rules} rules`, () => table.match(miss, CLIENT)?.ruleIndex ?? -1),
-  ];
-}
-
 function benchPolicies(total: number, selecting: number): Row[] {
   const target = pod(1);
   const state = stateOf([WEB, target, ...policies(total, selecting, 10)]);
@@ -245,8 +231,7 @@ function benchRest(): Row[] {
 }
 
 const rows = [
-  ...benchRoutes(20),
-  ...benchRoutes(8_192),
+  ...routeRows((work) => measure('', work).nanoseconds),
   ...benchPolicies(10, 10),
   ...benchPolicies(10_000, 10),
   ...benchRest(),

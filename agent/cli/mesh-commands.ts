@@ -154,7 +154,7 @@ export function ruleRows(route: RouteDocument & NodeRow): RuleRow[] {
   if (route.kind === 'httpRoute') {
     return route.rules.map((rule) => ({
       ...common,
-      kind: 'http',
+      kind: route.source === 'GRPCRoute' ? 'grpc' : 'http',
       match: rule.matches.length === 0 ? 'any' : rule.matches.map(describeMatch).join(' | '),
       backends: describeAnswer(rule, namespace),
     }));

@@ -154,7 +154,7 @@ export interface RequestTrace {
   readonly service: string | null;
   readonly method: string;
   readonly host: string;
-  /** Normalised, as it was routed. */
+  /** Normalised, as it was routed; the first octets of a long one (limits.recentPathBytesMax), as of what is below and above. */
   readonly path: string;
   /** null: not kept. */
   readonly query: string | null;

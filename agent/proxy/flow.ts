@@ -109,7 +109,9 @@ export class Flow {
   get goesByName(): boolean {
     if (!this.isUnknown) return false;
     const { mesh } = this.context;
-    return mesh.knowsHostsAt(this.original.port) || mesh.outboundTrafficPolicy(this.pod.workload(mesh)) === 'REGISTRY_ONLY';
+    return (
+      mesh.knowsHostsAt(this.original.port) || mesh.outboundTrafficPolicy(this.pod.workload(mesh)) === 'REGISTRY_ONLY'
+    );
   }
 
   /** What the port is declared to carry; a destination outside the mesh is opaque, unless it goes by name. */

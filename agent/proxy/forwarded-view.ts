@@ -6,6 +6,7 @@ import { hostEnd, hostText } from '../http1/authority.ts';
 import { isReserved } from '../http1/rewrite.ts';
 import { limits } from '../limits.ts';
 import type { HeaderEdits } from '../../mesh/header-edits.ts';
+import type { JwtClaims } from '../../mesh/jwt.ts';
 import type { RequestView } from '../../mesh/request.ts';
 
 const scratch = Buffer.alloc(limits.headBytesMax);
@@ -43,6 +44,11 @@ export class ForwardedView implements RequestView {
   get host(): string {
     const { host } = this.#edits;
     return host === undefined ? this.#of.host : hostOf(host);
+  }
+
+  /** What its token said when it came; edits change nothing of that. */
+  claims(): JwtClaims | null {
+    return this.#of.claims?.() ?? null;
   }
 
   header(name: string): string | undefined {

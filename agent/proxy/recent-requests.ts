@@ -24,7 +24,14 @@ export class RecentRequests {
   }
 
   add(record: RequestTrace): void {
-    this.#records[this.#next] = record;
+    const { method, host, path, query } = record;
+    this.#records[this.#next] = {
+      ...record,
+      method: keptText(method, limits.recentHeaderBytesMax),
+      host: keptText(host, limits.recentHeaderBytesMax),
+      path: keptText(path, limits.recentPathBytesMax),
+      query: query === null ? null : keptText(query, limits.recentPathBytesMax),
+    };
     this.#next = (this.#next + 1) % limits.recentRequestsMax;
   }
 
@@ -45,8 +52,13 @@ const ID_PER_SECOND = 1_024;
 /** Fields whose values are credentials. */
 const SECRET: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie']);
 
-/** A field as it may be kept: name in lower case, value cut, credentials left out. */
+/** A field as it may be kept: name in lower case, both cut, credentials left out. */
 export function keptField(name: string, value: string): [string, string] {
-  const lower = name.toLowerCase();
-  return [lower, SECRET.has(lower) ? '(not kept)' : value.slice(0, limits.recentHeaderBytesMax)];
+  const lower = keptText(name.toLowerCase(), limits.recentHeaderBytesMax);
+  return [lower, SECRET.has(lower) ? '(not kept)' : keptText(value, limits.recentHeaderBytesMax)];
+}
+
+/** The first octets of a text, as a text of its own: a part of a string keeps the whole of it alive. */
+function keptText(text: string, octetsMax: number): string {
+  return Buffer.from(text.slice(0, octetsMax), 'latin1').toString('latin1');
 }

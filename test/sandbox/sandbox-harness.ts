@@ -89,7 +89,12 @@ export class Corner {
   /** Starts `weir` with these words. */
   start(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Running {
     const argv = [...this.#prefix, process.execPath, WEIR, ...words];
-    const { WEIR_SANDBOX: _name, WEIR_SOCKET: _socket, ...inherited } = process.env;
+    const {
+      WEIR_SANDBOX: _name,
+      WEIR_SOCKET: _socket,
+      WEIR_CONTROLLER_SOCKET: _controller,
+      ...inherited
+    } = process.env;
     const child = spawn(argv[0] ?? '', argv.slice(1), {
       cwd: this.folder,
       stdio: ['pipe', 'pipe', 'pipe'],

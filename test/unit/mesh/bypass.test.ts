@@ -5,11 +5,22 @@ import fc from 'fast-check';
 import { bypassDestinations, bypassOfPod, bypassRefusal, mayBypass } from '../../../mesh/bypass.ts';
 import { destinationNeedsHttp, httpTelemetry } from '../../../mesh/layers.ts';
 import type { MeshResource, MeshSettings } from '../../../mesh/model.ts';
-import type { NetworkPolicy } from '../../../mesh/policy-model.ts';
 import type { SidecarScope } from '../../../mesh/traffic-model.ts';
 import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { MeshState } from '../../../mesh/state.ts';
-import { policy, policyRule, route, service, tcpRoute, tlsRoute, workload } from './resources.ts';
+import type { NetworkPolicy, PeerAuthentication } from '../../../mesh/policy-model.ts';
+import {
+  entryEndpoint,
+  policy,
+  policyRule,
+  route,
+  service,
+  serviceEntry,
+  sidecarScope,
+  tcpRoute,
+  tlsRoute,
+  workload,
+} from './resources.ts';
 
 const QUIET: MeshSettings = { ...DEFAULT_SETTINGS, metrics: false, accessLog: false, bypass: true };
 
@@ -165,6 +176,100 @@ describe('a pod may be reached without the agent', () => {
     assert.deepEqual(entries(state(...ALL, policy({ name: 'p', selector: { v: '2' }, rules: [] }))), all);
     assert.deepEqual(entries(state(...ALL, policy({ name: 'p', selector: { app: 'web' }, rules: [] }))), []);
     assert.deepEqual(bypassOfPod(state(...ALL), { ...POD1, hostNetwork: true }, ['10.9.9.9']), []);
+  });
+});
+
+describe('policies of other kinds', () => {
+  const network = (fields: Partial<NetworkPolicy>): NetworkPolicy => ({
+    kind: 'networkPolicy',
+    namespace: 'shop',
+    name: 'n',
+    podSelector: { matchLabels: { app: 'db' }, matchExpressions: [] },
+    ingress: null,
+    egress: null,
+    ...fields,
+  });
+  const peers = (mode: PeerAuthentication['mode'], portModes: PeerAuthentication['portModes'] = {}): MeshResource => ({
+    kind: 'peerAuthentication',
+    namespace: 'shop',
+    name: 'a',
+    meshWide: false,
+    selector: { app: 'db' },
+    mode,
+    portModes,
+    createdMs: 0,
+  });
+  const tokens: MeshResource = {
+    kind: 'requestAuthentication',
+    namespace: 'shop',
+    name: 'q',
+    meshWide: false,
+    selector: { app: 'db' },
+    targetServices: [],
+    jwtRules: [
+      {
+        issuer: 'https://issuer.test',
+        audiences: [],
+        jwks: null,
+        jwksUri: 'https://issuer.test/keys',
+        fromHeaders: [],
+        fromParams: [],
+        fromCookies: [],
+        outputPayloadToHeader: null,
+        outputClaimToHeaders: [],
+        forwardOriginalToken: false,
+        timeoutMs: null,
+      },
+    ],
+  };
+  const rows: [string, MeshResource, boolean][] = [
+    ['NetworkPolicy that isolates ingress', network({ ingress: [{ peers: [], ports: [] }] }), false],
+    ['NetworkPolicy that isolates egress alone', network({ egress: [] }), true],
+    ['PeerAuthentication STRICT', peers('STRICT'), false],
+    ['PeerAuthentication PERMISSIVE', peers('PERMISSIVE'), true],
+    ['PeerAuthentication STRICT on that port', peers('PERMISSIVE', { '5432': 'STRICT' }), false],
+    ['PeerAuthentication STRICT on another port', peers('PERMISSIVE', { '80': 'STRICT' }), true],
+    ['RequestAuthentication', tokens, false],
+    ['a ServiceEntry that selects the pod', serviceEntry({ name: 'e', workloads: ['db1'] }), true],
+  ];
+  for (const [name, resource, expected] of rows) {
+    it(`${name}: the pod ${expected ? 'may' : 'may not'} be reached without the agent, directly and by its Service`, () => {
+      const mesh = state(...ALL, resource);
+      assert.equal(destinations(mesh).includes('10.0.0.3 5432'), expected);
+      assert.equal(
+        bypassOfPod(mesh, DB1, ['10.0.0.3']).some(({ port: number }) => number === 5432),
+        expected,
+      );
+    });
+  }
+
+  it('hosts of ServiceEntries are never reached without the agent', () => {
+    const entry = serviceEntry({
+      name: 'e',
+      addresses: ['198.51.100.1'],
+      resolution: 'STATIC',
+      endpoints: [entryEndpoint('203.0.113.1')],
+    });
+    assert.deepEqual(destinations(state(entry)), []);
+  });
+
+  const clients: [string, MeshResource | null, boolean][] = [
+    ['nothing', null, true],
+    ['NetworkPolicy that isolates its egress', network({ egress: [] }), false],
+    ['NetworkPolicy that isolates its ingress', network({ ingress: [] }), true],
+    ['a Sidecar that hides Services', sidecarScope({ name: 's', egress: [] }), false],
+    ['a Sidecar with REGISTRY_ONLY', sidecarScope({ name: 's', outboundTrafficPolicy: 'REGISTRY_ONLY' }), false],
+    ['a Sidecar that says nothing', sidecarScope({ name: 's' }), true],
+    ['a Sidecar of another namespace', sidecarScope({ name: 's', namespace: 'bank', egress: [] }), true],
+  ];
+  for (const [name, resource, expected] of clients) {
+    it(`a pod with ${name} ${expected ? 'may' : 'may not'} go without the agent`, () => {
+      assert.equal(mayBypass(state(...ALL, ...(resource === null ? [] : [resource])), DB1), expected);
+    });
+  }
+
+  it('a pod that nobody has described goes through the agent', () => {
+    assert.equal(mayBypass(state(...ALL), null), false);
   });
 });
 

@@ -122,6 +122,14 @@ describe('rewriting by an expression (Envoy RegexMatchAndSubstitute)', () => {
     assert.equal(rewritten(byRegex('a', 'b'.repeat(1_000)), null, `/${'a'.repeat(60)}`), `/${'a'.repeat(60)}`);
   });
 
+  it('all matches together read so much and no more, though each may read to the end of the path', () => {
+    const path = (rest: number): string => `/${'x'.repeat(60)}${'a'.repeat(rest)}`;
+    assert.equal(rewritten(byRegex('x(.*y)?', 'q'), null, path(1_000)), path(1_000).replaceAll('x', 'q'));
+    assert.equal(rewritten(byRegex('x(.*y)?', 'q'), null, path(40_000)), path(40_000));
+    const once = `/old/${'a'.repeat(32_000)}`;
+    assert.equal(rewritten(byRegex('^/old', '/new'), null, once), once.replace('/old', '/new'));
+  });
+
   const refused: [string, string, string][] = [
     ['(a)', '\\2', 'names the group \\2, but the expression has 1'],
     ['a', '\\1', 'names the group \\1, but the expression has 0'],

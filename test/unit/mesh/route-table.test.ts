@@ -5,16 +5,7 @@ import type { Cluster } from '../../../mesh/cluster.ts';
 import type { BackendTarget, HttpRoute, HttpRouteMatch, PathMatch } from '../../../mesh/route-model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import { type ClusterLookup, type RouteMatch, RouteTable } from '../../../mesh/route-table.ts';
-import {
-  backend,
-  clusterNamed,
-  request,
-  route,
-  routeMatch,
-  routeRule,
-  service,
-  type WrittenMatch,
-} from './resources.ts';
+import { backend, clusterNamed, request, route, routeMatch, routeRule, type WrittenMatch } from './resources.ts';
 
 const noCluster = (): null => null;
 const CLIENT = { namespace: 'shop', labels: {} };

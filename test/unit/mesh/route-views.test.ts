@@ -130,12 +130,14 @@ describe('rules of VirtualServices', () => {
     }
   });
 
-  it('the oldest VirtualService comes first, then the first by name', () => {
+  it('the oldest VirtualService decides alone, then the first by name', () => {
     const named = (name: string, createdMs: number): HttpRoute => virtualService(name, [[{}]], { createdMs });
     const first = (...routes: HttpRoute[]): string | undefined =>
       tableOf(routes).match(request(), clientIn('shop'))?.name;
     assert.equal(first(named('a', 2), named('z', 1)), 'shop/z/0');
     assert.equal(first(named('b', 1), named('a', 1)), 'shop/a/0');
+    const narrow = virtualService('old', [[{ path: path('exact', '/x') }]], { createdMs: 1 });
+    assert.equal(first(named('a', 2), narrow), undefined);
   });
 });
 
@@ -290,7 +292,7 @@ function naiveHolds(match: HttpRouteMatch, view: RequestView, client: RouteClien
 
 function naiveFirst(routes: readonly HttpRoute[], view: RequestView, client: RouteClient): unknown {
   const byAge = [...routes].sort((a, b) => a.createdMs - b.createdMs || (a.name < b.name ? -1 : 1));
-  for (const one of byAge) {
+  for (const one of byAge.slice(0, 1)) {
     for (const [index, rule] of one.rules.entries()) {
       const matches = rule.matches.length === 0 ? [routeMatch()] : rule.matches;
       const held = matches.find((match) => naiveHolds(match, view, client));
@@ -322,7 +324,7 @@ describe('RouteTable of VirtualServices', () => {
       ),
       { numRuns: 4_000 },
     );
-    assert.ok(matched > 4_000, `only ${matched} requests matched: the property proves little`);
+    assert.ok(matched > 3_000, `only ${matched} requests matched: the property proves little`);
   });
 
   it('the order of matches within a rule never changes which rule decides', () => {

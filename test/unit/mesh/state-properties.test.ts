@@ -458,7 +458,7 @@ function everything(state: MeshState): unknown {
     hosts: PORTS.map((port) => state.knowsHostsAt(port)),
     policies: state
       .list('workload')
-      .map((one) => [
+      .map((one): readonly [string, ...unknown[]] => [
         one.uid,
         PORTS.map((port) => state.networkPolicy(one).ingress(one, port, null, '192.0.2.1')),
         state.networkPolicy(one).egress(one, null, '192.0.2.1', 80),
@@ -466,7 +466,7 @@ function everything(state: MeshState): unknown {
         state.requestAuthentication(one).isEmpty,
         mayBypass(state, one),
       ])
-      .sort((one, other) => (String(one[0]) < String(other[0]) ? -1 : 1)),
+      .sort((one, other) => (one[0] < other[0] ? -1 : 1)),
     settings: state.settings,
     bypass: sortedEntries(bypassDestinations(state, 100).entries),
     own: state

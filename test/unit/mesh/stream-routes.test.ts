@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { TcpRoute, TlsRoute } from '../../../mesh/route-model.ts';
+import type { StreamRouteMatch, TcpRoute, TlsRoute } from '../../../mesh/route-model.ts';
 import { MeshState } from '../../../mesh/state.ts';
 import { StreamRoutes } from '../../../mesh/stream-routes.ts';
-import { applyAll, service, streamBackend, tcpRoute, tlsRoute, workload } from './resources.ts';
+import { applyAll, clientIn, service, streamBackend, tcpRoute, tlsRoute, workload } from './resources.ts';
 
 const noCluster = (): null => null;
 const CLIENT = { namespace: 'shop', labels: {} };
@@ -80,6 +80,94 @@ describe('StreamRoutes', () => {
         assert.equal(winner(serverName, tls), naive(tls, serverName));
       }),
       { numRuns: 2_000 },
+    );
+  });
+});
+
+describe('StreamRoutes of VirtualServices', () => {
+  const match = (fields: Partial<StreamRouteMatch> = {}): StreamRouteMatch => ({
+    hostnames: [],
+    destinationBlocks: [],
+    port: null,
+    client: null,
+    ...fields,
+  });
+  const tls = (name: string, rules: Partial<StreamRouteMatch>[][], fields: Partial<TlsRoute> = {}): TlsRoute => ({
+    ...tlsRoute({ name, source: 'VirtualService', ...fields }),
+    rules: rules.map((matches) => ({ matches: matches.map(match), backends: [] })),
+  });
+  const tcp = (name: string, rules: Partial<StreamRouteMatch>[][], fields: Partial<TcpRoute> = {}): TcpRoute => ({
+    ...tcpRoute({ name, source: 'VirtualService', ...fields }),
+    rules: rules.map((matches) => ({ matches: matches.map(match), backends: [] })),
+  });
+  const asked = (
+    routes: readonly (TlsRoute | TcpRoute)[],
+    serverName: string | null,
+    ip = '10.0.0.1',
+    client = clientIn('shop'),
+  ): string | null => {
+    const table = new StreamRoutes(
+      routes.filter((each): each is TlsRoute => each.kind === 'tlsRoute'),
+      routes.filter((each): each is TcpRoute => each.kind === 'tcpRoute'),
+      443,
+      noCluster,
+    );
+    const found = table.match(serverName, client, ip);
+    return found === null ? null : `${found.route.name}/${found.ruleIndex}`;
+  };
+
+  const rows: [string, Partial<StreamRouteMatch>, string | null, boolean][] = [
+    ['every name', { hostnames: ['*'] }, 'a.test', true],
+    ['a name', { hostnames: ['a.test'] }, 'a.test', true],
+    ['one of its names', { hostnames: ['b.test', 'a.test'] }, 'a.test', true],
+    ['another name', { hostnames: ['b.test'] }, 'a.test', false],
+    ['names below', { hostnames: ['*.test'] }, 'x.a.test', true],
+    ['not the name itself', { hostnames: ['*.test'] }, 'test', false],
+    ['no name', { hostnames: ['*.test'] }, '', false],
+    ['the port', { port: 443 }, 'a.test', true],
+    ['another port', { port: 80 }, 'a.test', false],
+    ['a block', { destinationBlocks: ['10.1.0.0/16', '10.0.0.0/24'] }, 'a.test', true],
+    ['another block', { destinationBlocks: ['10.1.0.0/16'] }, 'a.test', false],
+    ['a block of the other family', { destinationBlocks: ['::/0'] }, 'a.test', false],
+    ['the client', { client: { namespace: 'shop', labels: {} } }, 'a.test', true],
+    ['another client', { client: { namespace: 'shop', labels: { app: 'x' } } }, 'a.test', false],
+    ['all but one', { hostnames: ['a.test'], port: 80 }, 'a.test', false],
+  ];
+  for (const [name, fields, serverName, expected] of rows) {
+    it(`${name}: ${expected}`, () => {
+      assert.equal(asked([tls('vs', [[fields]])], serverName), expected ? 'vs/0' : null);
+    });
+  }
+
+  it('the first rule that matches decides; its matches are alternatives', () => {
+    const routes = [tls('vs', [[{ hostnames: ['a.test'] }, { hostnames: ['b.test'] }], [{ hostnames: ['*.test'] }]])];
+    assert.equal(asked(routes, 'b.test'), 'vs/0');
+    assert.equal(asked(routes, 'c.test'), 'vs/1');
+    assert.equal(asked(routes, 'c.other'), null);
+  });
+
+  it('tls before tcp for TLS, tcp alone for the rest', () => {
+    const routes = [tcp('vs', [[{}]]), tls('vs', [[{ hostnames: ['a.test'] }]], { createdMs: 9 })];
+    assert.equal(asked(routes, 'a.test'), 'vs/0');
+    assert.equal(asked([...routes, tls('t', [[{ hostnames: ['a.test'] }]])], 'a.test'), 't/0');
+    assert.equal(asked([tcp('c', [[{ port: 80 }], []]), tls('t', [[{ hostnames: ['a.test'] }]])], null), 'c/1');
+  });
+
+  it('the oldest first, then the first by name; the Gateway API before all', () => {
+    assert.equal(asked([tls('b', [[]]), tls('a', [[]])], 'x'), 'a/0');
+    assert.equal(asked([tls('a', [[]], { createdMs: 2 }), tls('b', [[]], { createdMs: 1 })], 'x'), 'b/0');
+    assert.equal(asked([tls('a', [[]]), tlsRoute({ name: 'z', createdMs: 9 })], 'x'), 'z/0');
+    assert.equal(asked([tls('a', [[]]), tlsRoute({ name: 'z', hostnames: ['y'] })], 'x'), null);
+  });
+
+  it('where it is not exported it does not decide', () => {
+    const routes = [tls('vs', [[]], { clients: ['bank'] })];
+    assert.equal(asked(routes, 'x', '10.0.0.1', clientIn('bank')), 'vs/0');
+    assert.equal(asked(routes, 'x'), null);
+    const table = new StreamRoutes(routes, [], 443, noCluster);
+    assert.deepEqual(
+      ['bank', 'shop'].map((namespace) => table.concerns(clientIn(namespace))),
+      [true, false],
     );
   });
 });

@@ -318,6 +318,12 @@ describe('validateResource', () => {
     ['rewriting', 'rules.0.filters.0.path', { type: 'full', value: '' }, /path.value: "" must start with \//],
     ['rewriting', 'rules.0.filters.1.port', 'http', /filters\[1\].port: "http" must be one of scheme, request/],
     ['rewriting', 'rules.0.filters.1.port', 0, /filters\[1\].port: 0 must be a whole number from 1/],
+    [
+      'rewriting',
+      'rules.0.filters.1.path',
+      { type: 'regex', pattern: '(a)', value: '\\2' },
+      /value: "\\\\2" names the group \\2, but the expression has 1/,
+    ],
     ['rewriting', 'rules.0.filters.1.statusCode', 304, /statusCode: 304 must be one of 301, 302/],
     ['rewriting', 'rules.0.filters.1.path.pattern', '(', /path.pattern: "\(" is not an RE2 expression/],
     ['rewriting', 'rules.0.directResponse.status', 101, /directResponse.status: 101 must be a whole number from 200/],

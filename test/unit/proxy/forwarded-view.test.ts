@@ -8,6 +8,7 @@ import { RequestFacts } from '../../../agent/http2/request-facts.ts';
 import { ForwardedView } from '../../../agent/proxy/forwarded-view.ts';
 import { forwardedRequest } from '../../../agent/proxy/http2-lists.ts';
 import type { HeaderEdits } from '../../../mesh/header-edits.ts';
+import { plainRequest } from '../../../mesh/plain-request.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import { table } from '../http2/session-support.ts';
 
@@ -74,6 +75,13 @@ describe('a request as it will be forwarded', () => {
         assert.deepEqual(shown, seen(new RequestFacts(list)));
       }),
     );
+  });
+
+  it('has the claims of the token that it came with', () => {
+    const came = plainRequest({ method: 'GET', target: '/', host: 'a', headers: [], claims: { iss: 'i' } }, 'BASE');
+    assert.ok(came.ok);
+    const edited: HeaderEdits = { set: [{ name: 'x-a', value: '1' }], add: [], remove: [] };
+    assert.deepEqual(new ForwardedView().of(came.request, '/new', edited).claims(), { iss: 'i' });
   });
 
   it('is not forwarded when its path is not in normal form', () => {

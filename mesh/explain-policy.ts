@@ -36,26 +36,32 @@ export function explainPolicy(
   request: PlainRequest | null,
 ): Judgement {
   return (
-    networkJudgement(mesh, question, workload, port) ??
+    networkJudgement(mesh, question, workload, ip, port, request) ??
     peerJudgement(mesh, question, workload, port) ??
     requestJudgement(mesh, question, workload, ip, port, request)
   );
 }
 
-/** null: it has nothing against it. */
+/**
+ * null: it has nothing against it. A request to a Service is answered with 503, as when no endpoint can be connected to; any other
+ * connection is reset before it carries a request.
+ */
 function networkJudgement(
   mesh: MeshState,
   { source, destination }: ExplainRequest,
   workload: Workload,
+  ip: string,
   port: number,
+  request: PlainRequest | null,
 ): Judgement | null {
+  const status = request === null || destination.serviceHost === '' ? null : 503;
   const client = mesh.workloadByAddress(source.ip);
   if (client !== null) {
-    const egress = mesh.networkPolicy(client).egress(client, workload, destination.ip, port);
-    if (!egress.allowed) return refused(null, describeNetworkVerdict(egress), egress.isolatedBy[0] ?? null);
+    const egress = mesh.networkPolicy(client).egress(client, workload, ip, port);
+    if (!egress.allowed) return refused(status, describeNetworkVerdict(egress), egress.isolatedBy[0] ?? null);
   }
   const ingress = mesh.networkPolicy(workload).ingress(workload, port, client, source.ip);
-  return ingress.allowed ? null : refused(null, describeNetworkVerdict(ingress), ingress.isolatedBy[0] ?? null);
+  return ingress.allowed ? null : refused(status, describeNetworkVerdict(ingress), ingress.isolatedBy[0] ?? null);
 }
 
 function peerJudgement(

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Corner, eventually, type PodRow, type Running } from './sandbox-harness.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/istio/', import.meta.url));
-const APP = `${FIXTURES}sample-app.mjs`;
+const APP = fileURLToPath(new URL('../fixtures/istio/sample-app.mjs', import.meta.url));
 const BOOKINFO = `${FIXTURES}bookinfo/networking/`;
 const SECURITY = `${FIXTURES}bookinfo/security/`;
 const HTTPBIN = `${FIXTURES}httpbin/`;
@@ -28,8 +28,15 @@ const bookinfoImage = (role: string, version: string): string[] =>
 
 before(async () => {
   sandbox = corner.start([
-    ...['sandbox', '--name', 'samples', '--workers', '1'],
-    ...['-f', `${FIXTURES}bookinfo/bookinfo.yaml`, '-f', `${HTTPBIN}httpbin.yaml`],
+    'sandbox',
+    '--name',
+    'samples',
+    '--workers',
+    '1',
+    '-f',
+    `${FIXTURES}bookinfo/bookinfo.yaml`,
+    '-f',
+    `${HTTPBIN}httpbin.yaml`,
     ...['productpage', 'details', 'ratings'].flatMap((role) => bookinfoImage(role, 'v1')),
     ...['v1', 'v2', 'v3'].flatMap((version) => bookinfoImage('reviews', version)),
     ...['v1', 'v2'].flatMap((version) => image(`docker.io/mccutchen/go-httpbin:${version}`, 'httpbin', version)),

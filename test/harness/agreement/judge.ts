@@ -35,11 +35,12 @@ export function explained(mesh: MeshState, request: RandomRequest): Decision {
 }
 
 /** Differences as lines for people; empty: explain said what happened. */
-export function disagreements(mesh: MeshState, decision: Decision, answer: Answer): string[] {
+export function disagreements(mesh: MeshState, request: RandomRequest, decision: Decision, answer: Answer): string[] {
   const found: string[] = [];
   if (decision.error !== null) return [`explain could not read it: ${decision.error}`];
-  if (answer.status !== decision.status)
+  if (answer.status !== decision.status && !isResetFromAfar(mesh, request, decision, answer)) {
     found.push(`status ${answer.status ?? answer.error}, explained ${decision.status}`);
+  }
   const forwards = decision.verdict === 'allow' && decision.status === 200 && !decision.because.startsWith('CORS');
   if (forwards !== (answer.seen !== null)) {
     found.push(answer.seen === null ? 'the workload was not reached' : `${answer.seen.pod} was reached`);
@@ -63,6 +64,21 @@ export function disagreements(mesh: MeshState, decision: Decision, answer: Answe
     if (valuesOf(lines, name).length > 0) found.push(`${name} was forwarded, explained as removed`);
   }
   return found;
+}
+
+/**
+ * Ingress is refused by the agent of the workload's node, which resets: on another node that shows as 503 or, when the request was already
+ * under way, as 502.
+ */
+function isResetFromAfar(
+  mesh: MeshState,
+  { client }: RandomRequest,
+  decision: Decision,
+  { status, reason }: Answer,
+): boolean {
+  if (status !== 502 || reason !== 'UPSTREAM_RESET' || decision.status !== 503) return false;
+  const isNetworkPolicy = /no ingress rule of NetworkPolicy/.test(decision.because);
+  return isNetworkPolicy && podsOf(mesh, decision.backend).some(({ node }) => node !== client.node);
 }
 
 /**

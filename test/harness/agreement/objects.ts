@@ -12,7 +12,14 @@ interface Generated {
 }
 
 const maybe = <T>(value: fc.Arbitrary<T>, name: string): fc.Arbitrary<Json> =>
-  fc.option(value, { nil: undefined, freq: 1 }).map((given) => (given === undefined ? {} : { [name]: given }));
+  fc.option(value, { nil: undefined, freq: 2 }).map((given) => (given === undefined ? {} : { [name]: given }));
+
+/** What narrows a match: seldom, or next to nothing would match. */
+const seldom = <T>(value: fc.Arbitrary<T>, name: string): fc.Arbitrary<Json> =>
+  fc.oneof(
+    { weight: 5, arbitrary: fc.constant<Json>({}) },
+    { weight: 1, arbitrary: value.map((given) => ({ [name]: given })) },
+  );
 
 /** Some of these fields, each absent as often as not. */
 const some = (fields: Readonly<Record<string, fc.Arbitrary<unknown>>>): fc.Arbitrary<Json> =>
@@ -100,7 +107,11 @@ const networkPeer = fc.oneof(
   fc.record({ podSelector }),
   fc.record({ namespaceSelector: oneOf({ matchLabels: { team: 'shop' } }, {}) }),
   fc.record({ podSelector, namespaceSelector: oneOf({ matchLabels: { team: 'bank' } }) }),
-  oneOf({ ipBlock: { cidr: '10.0.0.0/8' } }, { ipBlock: { cidr: 'fd00::/8' } }),
+  oneOf(
+    { ipBlock: { cidr: '10.0.0.0/8' } },
+    { ipBlock: { cidr: 'fd00::/8' } },
+    { ipBlock: { cidr: '0.0.0.0/0', except: ['10.96.0.0/12'] } },
+  ),
 );
 const networkPorts = maybe(list(oneOf<Json>({ port: 8080 }, { port: 'web' }, { port: 8080, endPort: 8090 })), 'ports');
 const ingress = list(
@@ -175,7 +186,7 @@ const backends = (namespace: string): fc.Arbitrary<Json[]> => {
 const httpRouteRule = (namespace: string): fc.Arbitrary<Json> =>
   fc.boolean().chain((isPrefix) => {
     const path = isPrefix
-      ? oneOf('/', '/a', '/admin', '/a/b').map((value) => ({ type: 'PathPrefix', value }))
+      ? oneOf('/', '/', '/a', '/admin', '/a/b').map((value) => ({ type: 'PathPrefix', value }))
       : oneOf(
           { type: 'Exact', value: '/a' },
           { type: 'Exact', value: '/' },
@@ -183,12 +194,12 @@ const httpRouteRule = (namespace: string): fc.Arbitrary<Json> =>
         );
     const match = fc.tuple(
       path.map((each) => ({ path: each })),
-      maybe(
+      seldom(
         list(oneOf({ name: 'x-user', value: 'alice' }, { type: 'RegularExpression', name: 'X-User', value: 'j.*' }), 1),
         'headers',
       ),
-      maybe(list(oneOf({ name: 'x', value: '1' }), 1), 'queryParams'),
-      maybe(oneOf('GET', 'POST'), 'method'),
+      seldom(list(oneOf({ name: 'x', value: '1' }), 1), 'queryParams'),
+      seldom(oneOf('GET', 'POST'), 'method'),
     );
     const rewrite = some({ hostname: oneOf('vault.bank', 'other.example'), path: pathModifier(isPrefix) }).map(
       (urlRewrite) => ({ type: 'URLRewrite', urlRewrite }),
@@ -215,7 +226,7 @@ const httpRouteRule = (namespace: string): fc.Arbitrary<Json> =>
       maybe(cors, 'cors'),
     );
     return fc
-      .tuple(list(match), filters, backends(namespace), fc.nat(5))
+      .tuple(list(match, isPrefix ? 1 : 2), filters, backends(namespace), fc.nat(5))
       .map(([matches, [, to, ...others], refs, dice]): Json => {
         const rest = others.flatMap((each) => Object.values(each));
         const parts = matches.map((each) => Object.assign({}, ...each) as Json);
@@ -338,3 +349,45 @@ export const objects: fc.Arbitrary<readonly Json[]> = fc
     const all = [...policies, ...networks, ...routes, ...services, ...subsets];
     return [...all.map((each, at) => ({ ...each, metadata: { ...each.metadata, name: `random-${at}` } })), mesh];
   });
+
+/** The first round's, never random: some of everything that a run must have seen. */
+export const CERTAIN: readonly Json[] = [
+  {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { namespace: 'shop', name: 'certain' },
+    spec: {
+      parentRefs: [{ group: '', kind: 'Service', name: 'web' }],
+      rules: [
+        {
+          matches: [{ path: { type: 'PathPrefix', value: '/b' } }],
+          filters: [{ type: 'RequestRedirect', requestRedirect: { hostname: 'example.org', statusCode: 301 } }],
+        },
+        {
+          matches: [{ path: { type: 'PathPrefix', value: '/a' } }],
+          filters: [
+            { type: 'RequestHeaderModifier', requestHeaderModifier: { remove: ['x-user'] } },
+            {
+              type: 'URLRewrite',
+              urlRewrite: { hostname: 'a.test', path: { type: 'ReplacePrefixMatch', replacePrefixMatch: '/c' } },
+            },
+          ],
+          backendRefs: [{ name: 'web-v1', port: 80 }],
+        },
+        {
+          matches: [{ path: { type: 'PathPrefix', value: '/admin' } }],
+          filters: [
+            { type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-user', value: 'jason' }] } },
+          ],
+          backendRefs: [{ name: 'web-v2', port: 80 }],
+        },
+      ],
+    },
+  },
+  {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { namespace: 'shop', name: 'certain' },
+    spec: { action: 'DENY', rules: [{ when: [{ key: 'request.headers[x-user]', values: ['jason', 'alice'] }] }] },
+  },
+];

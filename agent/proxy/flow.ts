@@ -152,6 +152,8 @@ export class Flow {
     if (!this.isUnknown) return null;
     const { mesh } = this.context;
     const { ip, port } = this.original;
+    // An address of the mesh that this pod must not see does not become visible by a name that the pod gives.
+    if (mesh.resolve(ip, port).kind !== 'unknown') return null;
     return mesh.resolveHost(this.pod.workload(mesh), host, port, ip.includes(':') ? 6 : 4)?.target ?? null;
   }
 

@@ -108,7 +108,7 @@ test('weir routes shows matches and shares, weir policies the scope', async () =
   const routes = await run(['routes', '--node', 'node-1']);
   assert.match(routes, /shop +split +http +web\.shop:80 +\/api\/\* header\(x-canary=yes\) +web:80 90%, web-v2:80 10%/);
   const policies = await run(['policies', '--node', 'node-1']);
-  assert.match(policies, /shop +only-get +ALLOW +namespace: app=web +1 +0/);
+  assert.match(policies, /shop +only-get +AuthorizationPolicy +ALLOW +namespace: app=web +1 +0/);
   const documents = JSON.parse(await run(['routes', '-n', 'shop', '-o', 'json'])) as { node: string; name: string }[];
   assert.deepEqual(
     documents.map(({ node, name }) => [node, name]),

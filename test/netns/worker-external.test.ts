@@ -192,6 +192,13 @@ describe('REGISTRY_ONLY', () => {
     });
     await lab.mesh([scope(['other.default.svc.cluster.local'])]);
     assert.match(await ask('web', WEB, 80), /NOT_IN_REGISTRY/);
+    // Nor does a name that the pod may use lead to an address that it may not.
+    const visible = {
+      ...entry('known', 'api.example', []),
+      ports: [{ port: 80, name: 'web', protocol: 'http' as const, targetPort: 80 }],
+    };
+    await lab.mesh([visible, scope(['other.default.svc.cluster.local', 'api.example'])]);
+    assert.match(await ask('api.example', WEB, 80), /NOT_IN_REGISTRY/);
     await lab.mesh([scope(['web.default.svc.cluster.local'])]);
     assert.equal(await ask('web', WEB, 80), OK);
   });

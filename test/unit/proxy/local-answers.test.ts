@@ -112,7 +112,7 @@ describe('the host of a copy', () => {
 });
 
 describe('recent requests', () => {
-  const record = (id: string): RequestTrace => ({ id }) as RequestTrace;
+  const record = (id: string) => ({ id, method: 'GET', host: 'web', path: '/', query: null }) as RequestTrace;
   it('are the last ones, newest first, each with an id of its own', () => {
     const recent = new RecentRequests(3, 1_000_000);
     const ids = Array.from({ length: limits.recentRequestsMax + 5 }, () => recent.id());

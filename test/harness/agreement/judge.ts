@@ -90,6 +90,8 @@ export function disagreementOfLines(mesh: MeshState, request: RandomRequest, dec
   const dialled = `${service.namespace}/${service.name}`;
   const workload = podsOf(mesh, dialled)[0];
   if (workload === undefined || decision.backend !== `${dialled}:${port}`) return [];
+  // A line that names a workload supposes that one is there: it has nothing to say of a subset without pods.
+  if (decision.because.startsWith('503: no endpoint')) return [];
   const near = workload.node === client.node;
   const account = { namespace: client.namespace, serviceAccount: client.name };
   const line = {

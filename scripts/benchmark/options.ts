@@ -13,6 +13,9 @@ export const USAGE = `scripts/bench [--smoke] [--only ITEM]... [--json FILE] [--
   --seconds N    load per contestant and round (default 4)
   --strict       exit 1 when a figure is over its limit, too; without it only when something fails
   --peers-only   without weir, to see how noisy this machine is
+
+scripts/bench decisions
+                 what routes and policies cost by their number: to compile, and per decision. Also at the end of a full run
 `;
 const FULL: Plan = { rounds: 3, seconds: 4, warmUpSeconds: 2, smoke: false };
 const SMOKE: Plan = { rounds: 1, seconds: 1, warmUpSeconds: 0, smoke: true };

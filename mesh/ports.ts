@@ -11,6 +11,10 @@ export const MARK_MASK = 0xfff;
 /** Connection mark that brings replies to a spoofed client address back to the agent, and its routing table. */
 export const REPLY_MARK = 0x111;
 export const REPLY_TABLE = 100;
+/** Mark of what arrives from outside a pod of that mode, and of the sockets that accept it (net.ipv4.tcp_fwmark_accept): answered by the pod's own routing. */
+export const ARRIVED_MARK = 0x333;
+/** Routing table that leads a pod's connections to the agent (interception mode TPROXY). */
+export const TPROXY_TABLE = 101;
 
 /** Connection mark of connections that bypass the agent (mesh/bypass.ts): what they may do is looked at with every packet. */
 export const BYPASSED_MARK = 0x222;

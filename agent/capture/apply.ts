@@ -14,6 +14,7 @@ import { describeOutcome, runCommand } from './command.ts';
 import { createSets } from './bypass-set.ts';
 import type { AppliedRules, PodRulesPort } from './enrolment-types.ts';
 import { type Exclusions, parseExclusions } from './exclusions.ts';
+import { parseInterceptionMode, tproxySource } from './interception.ts';
 import { BACKENDS, type Backend, restoreRules, saveRules } from './iptables-backend.ts';
 import { missingListeners } from './listeners.ts';
 import {
@@ -25,13 +26,12 @@ import {
   type Family,
   planCapture,
   type RuleForm,
-  routingSetup,
-  routingTeardown,
 } from './plan.ts';
 import { ipv6Skipped, legacyTablesExist, openNetns, withNetns } from './pod-netns.ts';
 import { switchSetting } from './pod-settings.ts';
 import { done, failure, type Result, success } from './result.ts';
-import { missingRouting, missingRules } from './verify-rules.ts';
+import { missingRouting, routingSetup, routingTeardown, staleRouting } from './routing.ts';
+import { missingRules } from './verify-rules.ts';
 
 /** Rules of pods' namespaces. One instance per agent; remembers which iptables works here. */
 export class PodRules implements PodRulesPort {
@@ -77,11 +77,14 @@ export class PodRules implements PodRulesPort {
     pod: EnrolledPod,
     annotations: Readonly<Record<string, string>>,
   ): Promise<Result<AppliedRules>> {
+    const mode = parseInterceptionMode(annotations, `${pod.namespace}/${pod.name}`, 'REDIRECT');
+    if (!mode.ok) return Promise.resolve(mode);
+    if (mode.value === 'TPROXY') return this.switchForm(netnsPath, pod, annotations, 'tproxy');
     const keep = this.bypassWanted || this.#forms.get(netnsPath) === 'bypass';
     return this.switchForm(netnsPath, pod, annotations, keep ? 'bypass' : 'plain');
   }
 
-  /** As apply, in the form given, or `plain` where `bypass` cannot be had. Sets stay as they are, and are empty when made here. */
+  /** As apply, in the form given, or `plain` where that cannot be had. Sets stay as they are, and are empty when made here. */
   switchForm(
     netnsPath: string,
     pod: EnrolledPod,
@@ -94,13 +97,16 @@ export class PodRules implements PodRulesPort {
       const before = this.#forms.get(netnsPath);
       const failures: string[] = [];
       for (const backend of this.#inOrder()) {
-        let form: RuleForm = wanted === 'bypass' && (await this.#makeSets(netns)) ? 'bypass' : 'plain';
+        let form: RuleForm = wanted === 'bypass' && !(await this.#makeSets(netns)) ? 'plain' : wanted;
         let applied = await this.#applyWith(netns, backend, pod, exclusions.value, form);
-        if (!applied.ok && form === 'bypass') {
-          // Most likely rules cannot name sets here (no xt_set).
-          this.#bypassProblem = applied.error.message;
+        if (!applied.ok && form !== 'plain') {
+          // Most likely rules cannot name sets here (no xt_set), or not send to a socket (no xt_TPROXY).
+          const reason = applied.error.message;
+          if (form === 'bypass') this.#bypassProblem = reason;
+          else await removeWith(netns, backend);
+          applied = await this.#applyWith(netns, backend, pod, exclusions.value, 'plain');
+          if (applied.ok && form === 'tproxy') applied = success({ ...applied.value, redirectedBecause: reason });
           form = 'plain';
-          applied = await this.#applyWith(netns, backend, pod, exclusions.value, form);
         }
         if (applied.ok) {
           this.#proven = backend;
@@ -130,16 +136,20 @@ export class PodRules implements PodRulesPort {
     form: RuleForm,
   ): Promise<Result<AppliedRules>> {
     const skipped = ipv6Skipped(netns);
+    if (form === 'tproxy') {
+      const refused = switchSetting(netns, 'conf/all/src_valid_mark');
+      if (refused !== null) return failure('RULES_FAILED', `net.ipv4.conf.all.src_valid_mark: ${refused}`);
+    }
     const [v4, v6] = await Promise.all([
-      applyFamily(netns, backend, planCapture(4, exclusions, form)),
+      applyFamily(netns, backend, planCapture(4, exclusions, form, tproxySource(pod, 4))),
       skipped === null
-        ? applyFamily(netns, backend, planCapture(6, exclusions, form))
+        ? applyFamily(netns, backend, planCapture(6, exclusions, form, tproxySource(pod, 6)))
         : failure('RULES_FAILED', skipped),
     ]);
     if (!v4.ok) return v4;
     if (v6.ok) return success({ backend: backend.name, ipv6Skipped: null });
-    // Rules that name a set must stand in both families or in none.
-    if (pod.addresses.some((address) => address.includes(':')) || (form === 'bypass' && skipped === null)) return v6;
+    // The form is that of both families, so that what stands can be told from what is missing.
+    if (pod.addresses.some((address) => address.includes(':')) || (form !== 'plain' && skipped === null)) return v6;
     return success({ backend: backend.name, ipv6Skipped: v6.error.message });
   }
 
@@ -190,7 +200,7 @@ export class PodRules implements PodRulesPort {
       const v6Matters = pod.addresses.some((address) => address.includes(':'));
       const perFamily = await Promise.all(
         families.map(async (family) => {
-          const found = await this.#missingOf(netns, family, exclusions.value);
+          const found = await this.#missingOf(netns, family, exclusions.value, tproxySource(pod, family));
           // No IPv6 address and no ip6tables: nothing to miss.
           return family === 6 && !v6Matters && !found.ok ? success(NOTHING_MISSING) : found;
         }),
@@ -200,7 +210,7 @@ export class PodRules implements PodRulesPort {
       for (const found of perFamily) {
         if (!found.ok) return found;
         lines.push(...found.value.lines);
-        if (found.value.form === 'bypass') form = 'bypass';
+        if (found.value.form !== 'plain') form = found.value.form;
       }
       this.#forms.set(netnsPath, form);
       lines.push(...missingListeners(netns, families));
@@ -208,23 +218,21 @@ export class PodRules implements PodRulesPort {
     });
   }
 
-  async #missingOf(netns: NetworkNamespace, family: Family, exclusions: Exclusions): Promise<Result<Missing>> {
+  async #missingOf(
+    netns: NetworkNamespace,
+    family: Family,
+    exclusions: Exclusions,
+    source: string | null,
+  ): Promise<Result<Missing>> {
     let last: Result<Missing> = failure('RULES_FAILED', 'no iptables is installed');
     let best: Missing | null = null;
-    const plan = planCapture(family, exclusions);
     for (const backend of this.#inOrder()) {
       const saved = await saveRules(netns, backend, family);
       if (!saved.ok) {
         last = last.ok ? last : saved;
         continue;
       }
-      // Either form captures what it should: the one that is nearer is meant.
-      const plain = { form: 'plain', lines: missingRules(plan, saved.value) } as const;
-      const bypass = {
-        form: 'bypass',
-        lines: missingRules(planCapture(family, exclusions, 'bypass'), saved.value),
-      } as const;
-      const nearer: Missing = bypass.lines.length < plain.lines.length ? bypass : plain;
+      const nearer = nearestForm(family, exclusions, source, saved.value);
       if (best === null || nearer.lines.length < best.lines.length) best = nearer;
       if (nearer.lines.length === 0 || this.#proven !== null) break;
     }
@@ -236,7 +244,11 @@ export class PodRules implements PodRulesPort {
     const failedCommand = [rules, routes].find((outcome) => outcome.status !== 0);
     if (failedCommand !== undefined)
       return failure('RULES_FAILED', `${netns.path}: ${describeOutcome(failedCommand)}`, true);
-    return success({ ...best, lines: [...best.lines, ...missingRouting(plan, rules.stdout, routes.stdout)] });
+    const { routing } = planCapture(family, exclusions, best.form, source);
+    return success({
+      ...best,
+      lines: [...best.lines, ...missingRouting(family, routing, rules.stdout, routes.stdout)],
+    });
   }
 }
 
@@ -244,6 +256,16 @@ export class PodRules implements PodRulesPort {
 interface Missing {
   readonly form: RuleForm;
   readonly lines: readonly string[];
+}
+
+/** Every form captures what it should: the one that is nearest is meant. */
+function nearestForm(family: Family, exclusions: Exclusions, source: string | null, saved: string): Missing {
+  let nearest: Missing | null = null;
+  for (const form of source === null ? (['plain', 'bypass'] as const) : (['plain', 'bypass', 'tproxy'] as const)) {
+    const lines = missingRules(planCapture(family, exclusions, form, source), saved);
+    if (nearest === null || lines.length < nearest.lines.length) nearest = { form, lines };
+  }
+  return nearest ?? NOTHING_MISSING;
 }
 
 const NOTHING_MISSING: Missing = { form: 'plain', lines: [] };
@@ -259,20 +281,26 @@ async function destroySets(netns: NetworkNamespace): Promise<void> {
 }
 
 async function applyFamily(netns: NetworkNamespace, backend: Backend, plan: CapturePlan): Promise<Result<void>> {
-  const [restored, routed] = await Promise.all([
-    restoreCapture(netns, backend, plan),
+  const [fresh, routed] = await Promise.all([
+    restoreRules(netns, backend, plan.family, captureRestoreFresh(plan)),
     ipBatch(netns, plan.family, routingSetup(plan.routing), /File exists/),
   ]);
-  return restored.ok ? routed : restored;
+  if (fresh.ok || !routed.ok) return routed;
+  // Rules of ours are there already, or it cannot be done here: the second attempt tells.
+  const replaced = await replaceCapture(netns, backend, plan);
+  if (!replaced.ok) return replaced;
+  const shown = await runCommand(netns, 'ip', [`-${plan.family}`, 'rule', 'show'], '');
+  const stale = staleRouting(plan.routing, shown.stdout);
+  return stale === '' ? done : ipBatch(netns, plan.family, stale, NOT_THERE);
 }
 
-async function restoreCapture(netns: NetworkNamespace, backend: Backend, plan: CapturePlan): Promise<Result<void>> {
-  const fresh = await restoreRules(netns, backend, plan.family, captureRestoreFresh(plan));
-  if (fresh.ok) return fresh;
-  // Rules of ours are there already, or it cannot be done here: the second attempt tells.
+async function replaceCapture(netns: NetworkNamespace, backend: Backend, plan: CapturePlan): Promise<Result<void>> {
   const saved = await saveRules(netns, backend, plan.family);
   return saved.ok ? restoreRules(netns, backend, plan.family, captureRestore(plan, saved.value)) : saved;
 }
+
+/** What `ip` says of something that should go and is not there. */
+const NOT_THERE = /No such (process|file or directory)|does not exist|not supported/;
 
 async function removeWith(
   netns: NetworkNamespace,
@@ -285,13 +313,8 @@ async function removeWith(
       const text = saved.ok ? captureTeardown(saved.value) : null;
       const removed = text === null ? done : await restoreRules(netns, backend, family, text);
       if (what === 'rules only') return removed;
-      const { routing } = planCapture(family, { outboundPorts: [], inboundPorts: [], outboundCidrs: [] });
-      const routed = await ipBatch(
-        netns,
-        family,
-        routingTeardown(routing),
-        /No such (process|file or directory)|does not exist|not supported/,
-      );
+      const shown = await runCommand(netns, 'ip', [`-${family}`, 'rule', 'show'], '');
+      const routed = await ipBatch(netns, family, routingTeardown(shown.stdout), NOT_THERE);
       return removed.ok ? routed : removed;
     }),
   );

@@ -151,7 +151,7 @@ export class BypassSets {
   async #tighten(pod: Enrolled): Promise<void> {
     const sets = this.#pods.get(keyOf(pod));
     const form = this.#deps.podRules.formOf(pod.netnsPath);
-    if (sets === undefined || form === 'plain') return;
+    if (sets === undefined || form === 'plain' || form === 'tproxy') return;
     const { actual, wanted } = sets;
     if (form === null) {
       // Its rules could not be read since this agent started: an earlier one may have left entries.
@@ -244,6 +244,8 @@ export class BypassSets {
     if (sets === undefined) return false;
     const { podRules } = this.#deps;
     if (!podRules.bypassWanted) return this.#backToPlain(pod, sets);
+    // Its connections are routed to the agent: nothing of it bypasses.
+    if (podRules.formOf(pod.netnsPath) === 'tproxy') return false;
     if (podRules.formOf(pod.netnsPath) !== 'bypass') {
       const switched = await podRules.switchForm(pod.netnsPath, pod.pod, pod.annotations, 'bypass');
       if (!switched.ok || podRules.formOf(pod.netnsPath) !== 'bypass') return true;

@@ -1,6 +1,7 @@
 /** One enrolled pod in the memory of Enrolment, and the pure questions asked of it. */
 import type { EnrolledPod } from '../ipc/messages.ts';
 import type { AddRequest, Enrolled } from './enrolment-types.ts';
+import { INTERCEPTION_MODE, type InterceptionMode } from './interception.ts';
 import type { PodRecord } from './pods-store.ts';
 
 /** A pod, from the moment its index and addresses are taken. */
@@ -48,9 +49,13 @@ export function isSame(entry: Entry, request: AddRequest, inode: string): boolea
   );
 }
 
-/** The annotations that decide about capture. */
-export function captureAnnotations(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(annotations).filter(([name]) => name.startsWith('weir.dev/exclude-')));
+/** What decides about capture: the annotations of exclusions, and the mode where it is not the usual one. */
+export function captureAnnotations(
+  annotations: Readonly<Record<string, string>>,
+  mode: InterceptionMode,
+): Readonly<Record<string, string>> {
+  const exclusions = Object.entries(annotations).filter(([name]) => name.startsWith('weir.dev/exclude-'));
+  return Object.fromEntries(mode === 'REDIRECT' ? exclusions : [...exclusions, [INTERCEPTION_MODE, mode]]);
 }
 
 /** What is kept on disk. */

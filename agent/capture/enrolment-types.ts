@@ -11,6 +11,7 @@
  *   await enrolment.close();                        // flushes pods.json; rules and listeners stay as they are
  */
 import type { EnrolledPod, LogLevel } from '../ipc/messages.ts';
+import type { InterceptionMode } from './interception.ts';
 import type { Result } from './result.ts';
 
 /** How the runtime names a pod. `uid` is null when the runtime does not pass K8S_POD_UID (podman). */
@@ -50,7 +51,7 @@ export interface Enrolled {
   readonly index: number;
   readonly pod: EnrolledPod;
   readonly netnsPath: string;
-  /** Annotations under `weir.dev/exclude-…` as they were at ADD. */
+  /** Annotations that decide about capture as they were at ADD: `weir.dev/exclude-…`, and the interception mode where it is not REDIRECT. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly enrolledAtMs: number;
   /** null: as it should be. Otherwise what is wrong (a repair that failed), for `weir status` and `weir pods`. */
@@ -95,6 +96,8 @@ export interface AppliedRules {
   readonly backend: string;
   /** null: IPv6 is captured; otherwise why it is not (absent from the kernel, disabled here, no ip6tables). */
   readonly ipv6Skipped: string | null;
+  /** Why interception mode TPROXY could not be had and connections are redirected instead; left out: it could, or was not asked for. */
+  readonly redirectedBecause?: string;
 }
 
 /** Rules of one pod's namespace. */
@@ -131,6 +134,8 @@ export interface EnrolmentOptions {
   readonly stateDir: string;
   /** Namespaces whose pods are never captured; ADD of such a pod succeeds and does nothing. */
   readonly excludeNamespaces: readonly string[];
+  /** Of pods without an annotation of their own; left out: REDIRECT. A pod keeps the mode that it began with. */
+  readonly interceptionMode?: InterceptionMode;
   /** Default limits.cniIdentityWaitMs. */
   readonly identityWaitMs?: number;
   /** Default limits.cniReadyWaitMs. */

@@ -32,6 +32,7 @@ import {
   strangers,
 } from './enrolment-entry.ts';
 import { parseExclusions } from './exclusions.ts';
+import { parseInterceptionMode } from './interception.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { type PodRecord, PodsStore } from './pods-store.ts';
 import { PROXY_PROTOCOL_PORTS, parseProxyPorts } from '../proxy-protocol/ports.ts';
@@ -253,7 +254,13 @@ export class Enrolment {
     if (!identity.ok) return identity;
     const { uid, serviceAccount } = identity.value;
     const { namespace, name } = request.pod;
-    const annotations = captureAnnotations(identity.value.annotations);
+    const mode = parseInterceptionMode(
+      identity.value.annotations,
+      `${namespace}/${name}`,
+      this.#options.interceptionMode ?? 'REDIRECT',
+    );
+    if (!mode.ok) return mode;
+    const annotations = captureAnnotations(identity.value.annotations, mode.value);
     const exclusions = parseExclusions(annotations, `${namespace}/${name}`);
     if (!exclusions.ok) return exclusions;
     const proxied = parseProxyPorts(identity.value.annotations);
@@ -322,6 +329,13 @@ export class Enrolment {
     ]);
     if (!rules.ok) return rules;
     if (!probes.ok) return probes;
+    if (rules.value.redirectedBecause !== undefined) {
+      this.#log(
+        'warn',
+        `interception mode TPROXY cannot be had, REDIRECT it is: ${rules.value.redirectedBecause}`,
+        entry,
+      );
+    }
     if (rules.value.ipv6Skipped !== null) this.#log('debug', `IPv6 not captured: ${rules.value.ipv6Skipped}`, entry);
     if (!this.#isCurrent(entry)) return evicted;
     entry.state = 'enrolled';

@@ -11,6 +11,15 @@
  *                nat     WEIR_INBOUND   other TCP → REDIRECT 15006
  *   INPUT        filter  WEIR_GUARD     15001 and 15006 are reached by redirection only
  *
+ * In interception mode TPROXY (form `tproxy`), where routing.ts leads the application's connections through lo:
+ *
+ *   OUTPUT       raw     WEIR_UNTRACKED what stays in the pod is not tracked, so the tables of nat do not see it
+ *   PREROUTING   mangle  WEIR_TPROXY    to an address elsewhere → the listener on 15001, whose socket has that address
+ *                mangle  WEIR_ARRIVED   what comes from outside is marked, so that the validation of its source asks the pod's own routing
+ *
+ * and WEIR_MARK_OUT is not needed: all TCP that an application answers leaves through lo. What does not go there (a socket bound to a device, an
+ * excluded port) meets WEIR_OUTBOUND as in the other mode: routing saves work, capture does not depend on it.
+ *
  * Where the mesh lets destinations bypass the agent (form `bypass`), also:
  *
  *   OUTPUT       nat     WEIR_OUTBOUND  … destination in the set → BYPASSED_MARK on the connection, not redirected
@@ -37,6 +46,7 @@
  * namespace. Table 100 is also the first that the CNI plugin `sbr` picks.
  */
 import {
+  ARRIVED_MARK,
   BYPASS_MARK,
   BYPASSED_MARK,
   HBONE_PORT,
@@ -46,13 +56,17 @@ import {
   PROBE_SOURCE_V4,
   PROBE_SOURCE_V6,
   REPLY_MARK,
-  REPLY_TABLE,
 } from '../../mesh/ports.ts';
 import type { Exclusions, PortRange } from './exclusions.ts';
+import { masked } from './marks.ts';
+import { planReplyRouting, planTproxyRouting, type RoutingPlan } from './routing.ts';
 
 export type Family = 4 | 6;
-/** `bypass`: the rules that look at the set, which must exist. Both forms capture all that is not in the set. */
-export type RuleForm = 'plain' | 'bypass';
+/**
+ * `bypass`: the rules that look at the set, which must exist. `tproxy`: outbound connections are routed to the agent rather than redirected
+ * (interception.ts). All forms capture whatever is not in the set.
+ */
+export type RuleForm = 'plain' | 'bypass' | 'tproxy';
 export type Table = 'raw' | 'mangle' | 'filter' | 'nat';
 
 /**
@@ -61,12 +75,6 @@ export type Table = 'raw' | 'mangle' | 'filter' | 'nat';
  * (redirected to 15006) would then swallow its SYN: Istio issue 38982.
  */
 export const CONNTRACK_ZONE = BYPASS_MARK;
-
-/** Congestion control (ip-route(8), congctl) of what never leaves the pod: it does not pace, and every kernel has it. As engine/socket.ts. */
-const UNPACED = 'reno';
-
-/** `ip rule` priority: before any rule by source address that another plugin adds. */
-export const REPLY_RULE_PRIORITY = 100;
 
 /** The tables that are used, in the order they are committed: nat last, so that capture begins when all else is in place. */
 const TABLES: readonly Table[] = ['raw', 'mangle', 'filter', 'nat'];
@@ -87,56 +95,41 @@ export interface CapturePlan {
   readonly routing: RoutingPlan;
 }
 
-/** Arguments of `ip rule` and `ip route` (without add or del). */
-export interface RoutingPlan {
-  readonly rule: string;
-  readonly route: string;
-}
+/** Of ours. */
+const ALL_BITS = `0x${MARK_MASK.toString(16)}`;
+const SYN = '-m tcp --tcp-flags FIN,SYN,RST,ACK SYN';
 
-const AGENT = `-m mark --mark ${hex(BYPASS_MARK)}/${hex(MARK_MASK)}`;
-const NOT_AGENT = `-m mark ! --mark ${hex(BYPASS_MARK)}/${hex(MARK_MASK)}`;
+const AGENT = `-m mark --mark ${masked(BYPASS_MARK)}`;
+const NOT_AGENT = `-m mark ! --mark ${masked(BYPASS_MARK)}`;
 
-const NOT_REPLY = `-m mark ! --mark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`;
+const NOT_REPLY = `-m mark ! --mark ${masked(REPLY_MARK)}`;
 
-const BYPASSED = `-m connmark --mark ${hex(BYPASSED_MARK)}/${hex(MARK_MASK)}`;
+const BYPASSED = `-m connmark --mark ${masked(BYPASSED_MARK)}`;
 
 /** Name of the set of a pod's namespace (ipset(8), hash:ip,port): what bypasses the agent. */
 export function bypassSet(family: Family): string {
   return `WEIR-BYPASS${family}`;
 }
 
-/** What one family of a pod's namespace must hold. */
-export function planCapture(family: Family, exclusions: Exclusions, form: RuleForm = 'plain'): CapturePlan {
+/**
+ * What one family of a pod's namespace must hold. `source`: for the form `tproxy`, the pod's only address of this family; null: it has not
+ * one alone, so this family is redirected.
+ */
+export function planCapture(
+  family: Family,
+  exclusions: Exclusions,
+  form: RuleForm = 'plain',
+  source: string | null = null,
+): CapturePlan {
+  const routed = form === 'tproxy' ? source : null;
   return {
     family,
     chains: [
-      // What most packets do not match stands in the jump: a chain that is not entered costs nothing.
-      chain('raw', 'WEIR_ZONE', 'OUTPUT', `-p tcp ${AGENT}`, [
-        rule('-p tcp', 'agent connections in a zone of their own', `CT --zone-orig ${CONNTRACK_ZONE}`),
-      ]),
-      chain('mangle', 'WEIR_MARK_IN', 'PREROUTING', `-i lo -p tcp ${AGENT}`, [
-        rule(
-          '-p tcp -m conntrack --ctdir ORIGINAL',
-          'remember connections the agent opens to this pod',
-          `CONNMARK --set-xmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
-        ),
-        // Whatever conntrack thinks of it.
-        rule(
-          '-p tcp',
-          'no application inherits the mark of the agent',
-          `MARK --set-xmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
-        ),
-      ]),
-      chain('mangle', 'WEIR_MARK_OUT', 'OUTPUT', `-p tcp ${NOT_AGENT} ${NOT_REPLY}`, [
-        // The agent's own packets need no new route, and those of a marked socket have theirs: leaving them out saves a route look-up each.
-        rule(
-          `-p tcp -m connmark --mark ${hex(REPLY_MARK)}/${hex(MARK_MASK)}`,
-          'replies go back to the agent',
-          `CONNMARK --restore-mark --nfmask ${hex(MARK_MASK)} --ctmask ${hex(MARK_MASK)}`,
-        ),
-      ]),
+      ...zoneChains(routed !== null),
+      ...markChains(routed !== null),
+      ...(routed === null ? [] : [tproxyChain(family), arrivedChain()]),
       // SYN only: a reserved number may be the local port of some outgoing connection, whose replies must pass.
-      chain('filter', 'WEIR_GUARD', 'INPUT', '-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN', [
+      chain('filter', 'WEIR_GUARD', 'INPUT', `-p tcp ${SYN}`, [
         guard(OUTBOUND_PORT, 'outbound port is not for dialling'),
         guard(INBOUND_PORT, 'inbound port is not for dialling'),
       ]),
@@ -149,11 +142,72 @@ export function planCapture(family: Family, exclusions: Exclusions, form: RuleFo
       chain('nat', 'WEIR_OUTBOUND', 'OUTPUT', '-p tcp', outboundRules(family, exclusions, form)),
       chain('nat', 'WEIR_INBOUND', 'PREROUTING', '-p tcp', inboundRules(family, exclusions, form)),
     ],
-    routing: {
-      rule: `fwmark ${hex(REPLY_MARK)}/${hex(MARK_MASK)} lookup ${REPLY_TABLE} priority ${REPLY_RULE_PRIORITY}`,
-      route: `local default dev lo table ${REPLY_TABLE} congctl ${UNPACED}`,
-    },
+    routing: routed === null ? planReplyRouting() : planTproxyRouting(family, exclusions, routed),
   };
+}
+
+function zoneChains(routed: boolean): readonly PlannedChain[] {
+  // What most packets do not match stands in the jump: a chain that is not entered costs nothing.
+  const zone = chain('raw', 'WEIR_ZONE', 'OUTPUT', `-p tcp ${AGENT}`, [
+    rule('-p tcp', 'agent connections in a zone of their own', `CT --zone-orig ${CONNTRACK_ZONE}`),
+  ]);
+  if (!routed) return [zone];
+  // From port 15001: answers to what was redirected after all, which only connection tracking leads back.
+  const untracked = chain('raw', 'WEIR_UNTRACKED', 'OUTPUT', `-o lo -p tcp -m tcp ! --sport ${OUTBOUND_PORT}`, [
+    rule('-p tcp', 'what stays in the pod is not tracked', 'CT --notrack'),
+  ]);
+  // Jumps are put first one after the other, so the last one comes first.
+  return [zone, untracked];
+}
+
+function markChains(routed: boolean): readonly PlannedChain[] {
+  // Whatever conntrack thinks of it.
+  const noInheritance = rule(
+    '-p tcp',
+    'no application inherits the mark of the agent',
+    `MARK --set-xmark ${masked(REPLY_MARK)}`,
+  );
+  const markIn = (rules: readonly string[]): PlannedChain =>
+    chain('mangle', 'WEIR_MARK_IN', 'PREROUTING', `-i lo -p tcp ${AGENT}`, rules);
+  if (routed) return [markIn([noInheritance])];
+  return [
+    markIn([
+      rule(
+        '-p tcp -m conntrack --ctdir ORIGINAL',
+        'remember connections the agent opens to this pod',
+        `CONNMARK --set-xmark ${masked(REPLY_MARK)}`,
+      ),
+      noInheritance,
+    ]),
+    chain('mangle', 'WEIR_MARK_OUT', 'OUTPUT', `-p tcp ${NOT_AGENT} ${NOT_REPLY}`, [
+      // The agent's own packets need no new route, and those of a marked socket have theirs: leaving them out saves a route look-up each.
+      rule(
+        `-p tcp -m connmark --mark ${masked(REPLY_MARK)}`,
+        'replies go back to the agent',
+        `CONNMARK --restore-mark --nfmask ${ALL_BITS} --ctmask ${ALL_BITS}`,
+      ),
+    ]),
+  ];
+}
+
+/**
+ * What comes through lo for an address that is not the pod's own was routed there (routing.ts). Not the SYN alone: with SYN cookies it is an ACK that
+ * makes the socket. What has a mark is an answer to a connection of the agent.
+ */
+function tproxyChain(family: Family): PlannedChain {
+  const target = `TPROXY --on-port ${OUTBOUND_PORT} --on-ip ${family === 4 ? '0.0.0.0' : '::'} --tproxy-mark 0x0/0x0`;
+  const routed = `-i lo -p tcp -m mark --mark ${masked(0)} -m addrtype ! --dst-type LOCAL`;
+  return chain('mangle', 'WEIR_TPROXY', 'PREROUTING', routed, [rule('-p tcp', 'outbound to the agent', target)]);
+}
+
+/**
+ * The kernel validates the source of what arrives by asking how an answer would be routed (fib_validate_source), and answers of applications are
+ * routed to lo. A mark takes that question to the pod's own routing (net.ipv4.conf.all.src_valid_mark).
+ */
+function arrivedChain(): PlannedChain {
+  return chain('mangle', 'WEIR_ARRIVED', 'PREROUTING', '! -i lo -p tcp', [
+    rule('-p tcp', 'came from elsewhere, and answers go there', `MARK --set-xmark ${masked(ARRIVED_MARK)}`),
+  ]);
 }
 
 function outboundRules(family: Family, exclusions: Exclusions, form: RuleForm): readonly string[] {
@@ -194,7 +248,7 @@ function inboundRules(family: Family, exclusions: Exclusions, form: RuleForm): r
 function bypassRules(family: Family): readonly string[] {
   const inSet = `-m set --match-set ${bypassSet(family)} dst,dst`;
   return [
-    rule(`-p tcp ${inSet}`, 'may bypass', `CONNMARK --set-xmark ${hex(BYPASSED_MARK)}/${hex(MARK_MASK)}`),
+    rule(`-p tcp ${inSet}`, 'may bypass', `CONNMARK --set-xmark ${masked(BYPASSED_MARK)}`),
     rule(`-p tcp ${BYPASSED}`, 'bypasses the agent', 'RETURN'),
   ];
 }
@@ -274,19 +328,6 @@ export function captureTeardown(saved: string): string | null {
   return lines.length === 0 ? null : `${lines.join('\n')}\n`;
 }
 
-/**
- * Input of `ip -force -batch -`. The rule may be there already: iproute2 then says "File exists", which is no failure.
- * Redirection and replies go through lo, which not every runtime has brought up before this plugin's turn.
- */
-export function routingSetup({ rule: ruleText, route }: RoutingPlan): string {
-  return `link set dev lo up\nroute replace ${route}\nrule add ${ruleText}\n`;
-}
-
-/** Input of `ip -force -batch -`; what is gone ("No such …") is no failure. */
-export function routingTeardown({ rule: ruleText, route }: RoutingPlan): string {
-  return `rule del ${ruleText}\nroute del ${route}\n`;
-}
-
 interface OwnRules {
   readonly chains: readonly { readonly table: string; readonly name: string }[];
   /** `rule`: chain and rule, as after `-A `. */
@@ -313,8 +354,4 @@ function findOwn(saved: string): OwnRules {
     if (/^-A (?!WEIR_)\S+ .*-j WEIR_[A-Z0-9_]+$/.test(line)) jumps.push({ table, rule: line.slice('-A '.length) });
   }
   return { chains, jumps };
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16)}`;
 }

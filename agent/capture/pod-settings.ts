@@ -1,5 +1,5 @@
 /**
- * Settings of the kernel in a pod's namespace (Documentation/networking/ip-sysctl.rst). Both hold for IPv6 too.
+ * Settings of the kernel in a pod's namespace (Documentation/networking/ip-sysctl.rst). The first two hold for IPv6 too.
  *
  * tcp_migrate_req (kernel 5.14): when one listener of an SO_REUSEPORT group closes, its unfinished handshakes and the connections in its
  * accept queue go to another of the group. Without it they are reset. Measured: of 200 connections queued on each of two
@@ -8,12 +8,14 @@
  * tcp_fwmark_accept: an accepted socket takes the mark of the packets that opened it. Only where the rules of plan.ts stand: they see
  * to it that this is REPLY_MARK. Without it every packet of a reply is marked and routed again.
  *
+ * src_valid_mark: the source of what arrives is validated with its mark, see WEIR_ARRIVED in plan.ts. Interception mode TPROXY needs it.
+ *
  * The file belongs to the namespace of whoever opens it.
  */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import type { NetworkNamespace } from '../engine/netns.ts';
 
-export type PodSetting = 'tcp_migrate_req' | 'tcp_fwmark_accept';
+export type PodSetting = 'tcp_migrate_req' | 'tcp_fwmark_accept' | 'conf/all/src_valid_mark';
 
 /** In a container /proc/sys is read-only; the manifests mount the node's own beside it. Both follow the caller's namespace. */
 const FOLDERS: readonly string[] = ['/proc/sys/net/ipv4', '/host/proc/sys/net/ipv4'];

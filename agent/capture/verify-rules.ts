@@ -14,17 +14,6 @@ export function missingRules(plan: CapturePlan, saved: string): readonly string[
   return lines.map((line) => `IPv${plan.family}: ${line}`);
 }
 
-/** One line per policy routing entry that is missing, from `ip rule show` and `ip route show table all`. */
-export function missingRouting(plan: CapturePlan, rulesShown: string, routesShown: string): readonly string[] {
-  const lines: string[] = [];
-  const [mark, table] = [/fwmark (\S+)/.exec(plan.routing.rule)?.[1], /table (\d+)/.exec(plan.routing.route)?.[1]];
-  const hasRule = rulesShown.split('\n').some((line) => line.includes(`fwmark ${mark} lookup ${table}`));
-  if (!hasRule) lines.push(`IPv${plan.family}: ip rule missing: ${plan.routing.rule}`);
-  const hasRoute = routesShown.split('\n').some((line) => line.startsWith(`local default dev lo table ${table} `));
-  if (!hasRoute) lines.push(`IPv${plan.family}: ip route missing: ${plan.routing.route}`);
-  return lines;
-}
-
 function differences(chain: PlannedChain, found: SavedRules): readonly string[] {
   const where = `${chain.table} ${chain.name}`;
   const lines: string[] = [];

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CliError, EXIT } from '../../cli/output.ts';
 import { ACCESS_LOG_MODES, LOG_LEVELS } from '../admin/choices.ts';
+import { INTERCEPTION_MODES } from '../capture/interception.ts';
 import { limits } from '../limits.ts';
 import type { AgentOptions, ControllerTls } from '../supervisor/options.ts';
 import { addCapFlags, type CapFlags, capsOf } from './cap-flags.ts';
@@ -25,6 +26,7 @@ interface Flags extends CapFlags {
   readonly controllerCert?: string;
   readonly controllerKey?: string;
   readonly excludeNamespaces: readonly string[];
+  readonly interceptionMode: AgentOptions['interceptionMode'];
   readonly drainDeadline: number;
   readonly instance?: string;
   readonly whenSuperseded: AgentOptions['whenSuperseded'];
@@ -98,6 +100,7 @@ export function agentOptions(flags: Flags): AgentOptions {
     metricsListen: flags.metricsListen ?? null,
     hostNetns: flags.hostNetns,
     excludeNamespaces: flags.excludeNamespaces,
+    interceptionMode: flags.interceptionMode,
     caps: capsOf(flags),
     drainDeadlineMs: flags.drainDeadline,
     instance: flags.instance ?? randomUUID(),
@@ -129,6 +132,15 @@ export function registerAgentCommand(program: Command): void {
     .option('--exclude-namespaces <names>', 'never capture pods of these, comma separated', parseNamespaces, [
       'kube-system',
     ])
+    .addOption(
+      new Option(
+        '--interception-mode <mode>',
+        'how new pods are captured unless they say so (weir.dev/interception-mode)',
+      )
+        .choices(INTERCEPTION_MODES)
+        .default('REDIRECT')
+        .env('WEIR_INTERCEPTION_MODE'),
+    )
     .option(
       '--drain-deadline <seconds>',
       `when the agent ends, how long connections may go on (default: ${limits.drainDeadlineMs / 1_000})`,

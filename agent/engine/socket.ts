@@ -191,16 +191,19 @@ function fits(buffer: PinnedBuffer, offset: number, length: number): boolean {
 }
 
 /**
- * Where an accepted connection was going before REDIRECT; null when nothing redirected it (it was dialled directly, or there is
- * no connection tracking). `family` and `port`: of the listener. Source: SO_ORIGINAL_DST, which also answers for connections without NAT,
- * with their own destination. That case is told apart here: only a destination with the listener's port can be the socket's own address, so
- * this takes one system call, and two for such a port.
+ * Where an accepted connection was going before capture; null when nothing captured it (it was dialled directly). `family` and `port`: of the
+ * listener. Sources: SO_ORIGINAL_DST where it was redirected, which also answers for connections without NAT, with their own destination; the
+ * socket's own address where it was routed here (TPROXY), of which connection tracking knows nothing. Direct dials are told apart: only a
+ * destination with the listener's port can be the socket's own address, so this takes one system call, and two for such a port.
  */
 export function originalDestination(fd: number, family: 2 | 10, port: number): SocketAddress | null {
   const isV4 = family === libc.AF_INET;
   nameLength.bytes[0] = isV4 ? sockaddrIn.size : sockaddrIn6.size;
   const level = isV4 ? libc.SOL_IP : libc.SOL_IPV6;
-  if (libc.getsockopt(fd, level, libc.SO_ORIGINAL_DST, name.address, nameLength.address) < 0) return null;
+  if (libc.getsockopt(fd, level, libc.SO_ORIGINAL_DST, name.address, nameLength.address) < 0) {
+    const own = localAddress(fd);
+    return own === null || own.port === port ? null : own;
+  }
   const layout = isV4 ? sockaddrIn : sockaddrIn6;
   if (name.bytes.readUInt16BE(layout.portOffset) !== port) return decodeAddress(name.bytes);
   if (!readName(libc.getsockname, fd, otherName)) return null;

@@ -128,6 +128,7 @@ function openListeners(pod: Pod): readonly OpenedListener[] | string {
           reusePort: true,
           backlog: limits.listenBacklog,
           v6Only: ip === '::',
+          transparent: direction === 'outbound', // for interception mode TPROXY
           local: direction === 'outbound', // its clients are the pod's own processes
         }),
       );

@@ -1,4 +1,5 @@
 /** What an agent is started with; agent/cli/agent-command.ts makes it from flags. */
+import type { InterceptionMode } from '../capture/interception.ts';
 import type { Caps } from '../ipc/caps.ts';
 import type { AccessLogMode, LogLevel } from '../ipc/messages.ts';
 
@@ -29,6 +30,8 @@ export interface AgentOptions {
   /** The node's network namespace. */
   readonly hostNetns: string;
   readonly excludeNamespaces: readonly string[];
+  /** Of pods without an annotation of their own. */
+  readonly interceptionMode: InterceptionMode;
   /** What pods may use of each worker. */
   readonly caps: Caps;
   /** When the agent ends, how long connections may go on. */

@@ -125,7 +125,11 @@ export class Supervisor {
     });
     this.#migration = new QueueMigration(log);
     this.#enrolment = new Enrolment(
-      { stateDir: options.stateDir, excludeNamespaces: options.excludeNamespaces },
+      {
+        stateDir: options.stateDir,
+        excludeNamespaces: options.excludeNamespaces,
+        interceptionMode: options.interceptionMode,
+      },
       {
         identityOf: (pod, waitMs) => this.#identityOf(pod, waitMs),
         listen: (index, pod, netnsPath) => {

@@ -180,8 +180,9 @@ export async function serve(
   port: number,
   onConnection: (socket: Socket) => void,
   reusePort = false,
+  transparent = false,
 ): Promise<Server> {
-  const open = (): number => openListener({ ip, port, reusePort, backlog: 4_096 });
+  const open = (): number => openListener({ ip, port, reusePort, transparent, backlog: 4_096 });
   const fd = netns === null ? open() : netns.run(open);
   if (fd < 0) throw new Error(`listener on ${ip} port ${port}: ${errnoName(fd)}`);
   const server = createServer({ allowHalfOpen: false }, (socket) => {
@@ -235,7 +236,14 @@ export class LabAgent {
       for (const port of [OUTBOUND_PORT, INBOUND_PORT]) {
         const direction = port === OUTBOUND_PORT ? 'outbound' : 'inbound';
         this.#servers.push(
-          await serve(pod.netns, ip, port, (socket) => this.#accept(pod, socket, direction, family), true),
+          await serve(
+            pod.netns,
+            ip,
+            port,
+            (socket) => this.#accept(pod, socket, direction, family, port),
+            true,
+            direction === 'outbound',
+          ),
         );
       }
     }
@@ -246,11 +254,11 @@ export class LabAgent {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #accept(pod: LabPod, socket: Socket, direction: string, family: 2 | 10): void {
+  #accept(pod: LabPod, socket: Socket, direction: string, family: 2 | 10, port: number): void {
     this.accepted++;
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));
-    const original = originalDestination(descriptorOf(socket), family, socket.localPort ?? 0);
+    const original = originalDestination(descriptorOf(socket), family, port);
     const from = canonical(socket.remoteAddress);
     if (this.mode === 'report') socket.end(`${direction} ${original?.ip} ${original?.port} from ${from}`);
     else if (this.mode === 'verify') this.#answerToken(socket, direction);

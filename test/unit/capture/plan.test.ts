@@ -5,14 +5,7 @@ import { changeSets, createSets, entryText, rewriteSets } from '../../../agent/c
 import { killFilter, parseFlows } from '../../../agent/capture/bypassed-flows.ts';
 import { missingRules } from '../../../agent/capture/verify-rules.ts';
 import { type Exclusions, parseExclusions } from '../../../agent/capture/exclusions.ts';
-import {
-  captureRestore,
-  captureRestoreFresh,
-  captureTeardown,
-  planCapture,
-  routingSetup,
-  routingTeardown,
-} from '../../../agent/capture/plan.ts';
+import { captureRestore, captureRestoreFresh, captureTeardown, planCapture } from '../../../agent/capture/plan.ts';
 
 function exclusions(annotations: Record<string, string> = {}): Exclusions {
   const parsed = parseExclusions(annotations, 'default/web');
@@ -129,18 +122,6 @@ describe('capture plan', () => {
         .filter((line) => !/ -[ds] |fe80/.test(line))
         .join('\n');
     assert.equal(shared(6), shared(4));
-  });
-
-  test('routing: rule and route, set and taken back', () => {
-    const { routing } = planCapture(4, exclusions());
-    assert.equal(
-      routingSetup(routing),
-      'link set dev lo up\nroute replace local default dev lo table 100 congctl reno\nrule add fwmark 0x111/0xfff lookup 100 priority 100\n',
-    );
-    assert.equal(
-      routingTeardown(routing),
-      'rule del fwmark 0x111/0xfff lookup 100 priority 100\nroute del local default dev lo table 100 congctl reno\n',
-    );
   });
 
   test('every rule has a comment that begins with weir:, and every chain its own jump', () => {

@@ -239,6 +239,7 @@ const FLAGS = {
   logLevel: 'info',
   hostNetns: '/proc/self/ns/net',
   excludeNamespaces: [],
+  interceptionMode: 'REDIRECT',
   drainDeadline: 20_000,
   whenSuperseded: 'exit',
 } as const;

@@ -171,10 +171,13 @@ export function discard(fd: number, length: number): number {
   return count < 0 ? -readErrno() : count;
 }
 
-/** Writes what the kernel takes: the count, possibly less than `length`; −EAGAIN: full; −EPIPE, −ECONNRESET: the peer is gone. */
-export function send(fd: number, from: PinnedBuffer, offset: number, length: number): number {
+/**
+ * Writes what the kernel takes: the count, possibly less than `length`; −EAGAIN: full; −EPIPE, −ECONNRESET: the peer is gone.
+ * @param more tcp(7), MSG_MORE: less than a segment waits for what follows, up to 200 ms. With a FIN it leaves at once, in one segment.
+ */
+export function send(fd: number, from: PinnedBuffer, offset: number, length: number, more = false): number {
   if (!fits(from, offset, length)) return -EFAULT;
-  const count = libc.sendFrom(fd, from.address + offset, length, SEND_FLAGS);
+  const count = libc.sendFrom(fd, from.address + offset, length, more ? SEND_FLAGS | libc.MSG_MORE : SEND_FLAGS);
   return count < 0 ? -readErrno() : count;
 }
 

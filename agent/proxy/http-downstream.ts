@@ -232,12 +232,12 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
 
   // --- writing to the client
 
-  write(from: PinnedBuffer, offset: number, length: number): boolean {
+  write(from: PinnedBuffer, offset: number, length: number, last: boolean): boolean {
     this.#lastActiveMs = this.#context.reactor.nowMs;
     this.#bytesToClient += length;
     if (this.#flow.direction === 'outbound') this.#flow.pod.bytesIn += length;
     else this.#flow.pod.bytesOut += length;
-    const result = this.#outbox.write(this.#fd, from, offset, length);
+    const result = this.#outbox.write(this.#fd, from, offset, length, last);
     if (result < 0) {
       if (result === -ENOBUFS) this.#overBudget();
       else this.#clientGone();

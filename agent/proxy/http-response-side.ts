@@ -24,8 +24,11 @@ import type { NameValue } from '../../mesh/route-model.ts';
 
 /** The connection that the request came on. */
 export interface ClientSide {
-  /** Sends or queues; false when the client is gone (the exchange has then been ended). */
-  write(from: PinnedBuffer, offset: number, length: number): boolean;
+  /**
+   * Sends or queues; false when the client is gone (the exchange has then been ended).
+   * @param last nothing follows but the end of the connection, at once: both may leave in one segment.
+   */
+  write(from: PinnedBuffer, offset: number, length: number, last: boolean): boolean;
   /** Octets wait for the client to read: do not read the endpoint meanwhile. */
   readonly blocked: boolean;
   pauseReading(): void;
@@ -103,14 +106,21 @@ export abstract class HttpResponseSide {
     // An HTTP/1.0 client would take it for the answer (RFC 9110 section 15.2).
     if (this.http10) return;
     if (!head.hasHopByHop) {
-      this.#toClient(from, offset, length);
+      this.#toClient(from, offset, length, false);
       return;
     }
     const rewritten = rewriteResponseHead(head, from.bytes, noEdits, this.context.scratch.bytes, 0);
-    if (rewritten > 0) this.#toClient(this.context.scratch, 0, rewritten);
+    if (rewritten > 0) this.#toClient(this.context.scratch, 0, rewritten, false);
   }
 
-  onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void {
+  onResponse(
+    head: ResponseHead,
+    from: PinnedBuffer,
+    offset: number,
+    headLength: number,
+    bodyLength: number,
+    last: boolean,
+  ): void {
     this.kept.dropReplay();
     if (this.http10 && head.bodyKind === BODY_CHUNKED) {
       // It was asked in HTTP/1.0 and must not answer in chunks, which the client could not read (RFC 9112 section 7.1).
@@ -124,7 +134,7 @@ export abstract class HttpResponseSide {
     if (head.bodyKind === BODY_UNTIL_CLOSE || !this.requestComplete) this.closeAfter = true;
     const edits = this.responseEdits;
     if (!head.hasHopByHop && edits === null && !this.closeAfter) {
-      this.#toClient(from, offset, headLength + bodyLength);
+      this.#toClient(from, offset, headLength + bodyLength, false);
       return;
     }
     const scratch = this.context.scratch;
@@ -137,12 +147,12 @@ export abstract class HttpResponseSide {
       return;
     }
     from.bytes.copy(scratch.bytes, rewritten, offset + headLength, offset + headLength + bodyLength);
-    this.#toClient(scratch, 0, rewritten + bodyLength);
+    this.#toClient(scratch, 0, rewritten + bodyLength, last && this.closeAfter);
   }
 
-  onResponseBody(from: PinnedBuffer, offset: number, length: number): void {
+  onResponseBody(from: PinnedBuffer, offset: number, length: number, last: boolean): void {
     this.#responseBytes += length;
-    this.#toClient(from, offset, length);
+    this.#toClient(from, offset, length, last && this.closeAfter);
   }
 
   onResponseEnd(): void {
@@ -160,7 +170,7 @@ export abstract class HttpResponseSide {
       return;
     }
     this.closeAfter = false;
-    this.onResponse(head, from, offset, headLength, 0);
+    this.onResponse(head, from, offset, headLength, 0, false);
     if (!this.active) return;
     const start = offset + headLength;
     this.#record('-', null);
@@ -201,8 +211,9 @@ export abstract class HttpResponseSide {
     else this.respond(502, 'UPSTREAM_RESET', 'UC');
   }
 
-  #toClient(from: PinnedBuffer, offset: number, length: number): void {
-    if (this.active && this.client.write(from, offset, length) && this.client.blocked) this.upstream?.pauseReading();
+  #toClient(from: PinnedBuffer, offset: number, length: number, last: boolean): void {
+    if (!this.active || !this.client.write(from, offset, length, last)) return;
+    if (this.client.blocked) this.upstream?.pauseReading();
   }
 
   /** What was queued for the client is out. */
@@ -221,7 +232,7 @@ export abstract class HttpResponseSide {
     const id = this.log === null ? '' : requestId(this.flow.context, this.log);
     const length = localResponse(scratch, status, reason, body, this.corsHeaders, id, !this.closeAfter, withBody);
     this.#responseBytes = withBody ? body.length : 0;
-    this.#toClient(scratch, 0, length);
+    this.#toClient(scratch, 0, length, this.closeAfter);
     if (this.active) this.#end(flags, reason);
   }
 
@@ -233,11 +244,11 @@ export abstract class HttpResponseSide {
     const body = answer.body === null ? null : Buffer.from(answer.body, 'utf8');
     const id = answer.reason === null || this.log === null ? '' : requestId(this.context, this.log);
     const length = configuredHead(scratch, answer, body, this.corsHeaders, id, !this.closeAfter);
-    this.#toClient(scratch, 0, length);
+    this.#toClient(scratch, 0, length, false);
     if (body !== null && this.method !== 'HEAD' && answer.status !== 204 && answer.status !== 304) {
       this.#responseBytes = body.length;
       for (let at = 0; at < body.length && this.active; at += scratch.length) {
-        this.#toClient(scratch, 0, body.copy(scratch.bytes, 0, at, at + scratch.length));
+        this.#toClient(scratch, 0, body.copy(scratch.bytes, 0, at, at + scratch.length), false);
       }
     }
     if (this.active) this.#end(flags, answer.reason);

@@ -30,9 +30,20 @@ export type UpstreamFailure = 'connect' | 'refused' | 'reset' | 'malformed' | 't
 export interface Exchange {
   /** Interim response (100, 103) whose head is [offset, offset+length). `head` is valid during the call. */
   onInterim(head: ResponseHead, from: PinnedBuffer, offset: number, length: number): void;
-  /** Final head at [offset, offset+headLength), followed by bodyLength octets of body. `head` is valid during the call. */
-  onResponse(head: ResponseHead, from: PinnedBuffer, offset: number, headLength: number, bodyLength: number): void;
-  onResponseBody(from: PinnedBuffer, offset: number, length: number): void;
+  /**
+   * Final head at [offset, offset+headLength), followed by bodyLength octets of body. `head` is valid during the call.
+   * @param last with these octets the response is complete: onResponseEnd follows at once.
+   */
+  onResponse(
+    head: ResponseHead,
+    from: PinnedBuffer,
+    offset: number,
+    headLength: number,
+    bodyLength: number,
+    last: boolean,
+  ): void;
+  /** @param last as in onResponse. */
+  onResponseBody(from: PinnedBuffer, offset: number, length: number, last: boolean): void;
   /** Complete; the upstream has already left the exchange when `reusable`. */
   onResponseEnd(): void;
   /**
@@ -363,7 +374,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
       return -1;
     }
     const complete = !this.#untilClose && this.#scanner.complete;
-    this.#exchange?.onResponse(head, buffer, at, length, body);
+    this.#exchange?.onResponse(head, buffer, at, length, body, complete);
     if (!complete) return -1;
     this.#finish(bodyStart + body < end);
     return -1;
@@ -376,7 +387,7 @@ export class HttpUpstream implements ReadyHandler, TimerTarget, UpstreamConnecti
       return;
     }
     const complete = !this.#untilClose && this.#scanner.complete;
-    this.#exchange?.onResponseBody(buffer, start, body);
+    this.#exchange?.onResponseBody(buffer, start, body, complete);
     if (complete) this.#finish(start + body < end);
   }
 

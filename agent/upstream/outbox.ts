@@ -25,12 +25,15 @@ export class Outbox {
     this.#usage = usage;
   }
 
-  /** Sends or queues all of the range. 0, or −errno when the connection is broken, −ENOBUFS when the rest may not be queued. Hot. */
-  write(fd: number, from: PinnedBuffer, offset: number, length: number): number {
+  /**
+   * Sends or queues all of the range. 0, or −errno when the connection is broken, −ENOBUFS when the rest may not be queued. Hot.
+   * @param last the caller closes or shuts down at once when nothing is queued: see `more` of send().
+   */
+  write(fd: number, from: PinnedBuffer, offset: number, length: number, last = false): number {
     if (length === 0) return 0;
     let sent = 0;
     if (this.queuedBytes === 0) {
-      sent = send(fd, from, offset, length);
+      sent = send(fd, from, offset, length, last);
       if (sent === length) return 0;
       if (sent < 0) {
         if (sent !== -EAGAIN && sent !== -EINTR) return sent;

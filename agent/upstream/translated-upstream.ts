@@ -155,7 +155,7 @@ export class TranslatedUpstream implements UpstreamConnection, StreamHandler {
     }
     this.#stream.headSeen = true;
     this.#stream.expected = isBodiless ? 0 : facts.contentLength;
-    this.#exchange?.onResponse(responseHead, translation, 0, length, 0);
+    this.#exchange?.onResponse(responseHead, translation, 0, length, 0, endStream);
     if (endStream) this.#end();
   }
 
@@ -177,7 +177,7 @@ export class TranslatedUpstream implements UpstreamConnection, StreamHandler {
       if (this.#chunkedResponse) at += translation.bytes.write('\r\n', at, 'latin1');
     }
     if (endStream && this.#chunkedResponse) at += translation.bytes.write(lastChunkText(null), at, 'latin1');
-    if (at > 0) this.#exchange?.onResponseBody(translation, 0, at);
+    if (at > 0) this.#exchange?.onResponseBody(translation, 0, at, endStream);
     if (this.#paused) this.#withheld += length;
     else this.#stream.consumed(length);
     if (endStream) this.#end();
@@ -191,7 +191,7 @@ export class TranslatedUpstream implements UpstreamConnection, StreamHandler {
     if (this.#chunkedResponse) {
       const { translation } = this.#environment;
       const length = translation.bytes.write(lastChunkText(list), 0, 'latin1');
-      this.#exchange?.onResponseBody(translation, 0, length);
+      this.#exchange?.onResponseBody(translation, 0, length, true);
     }
     this.#end();
   }

@@ -10,6 +10,7 @@ import type {
   RequestAuthentication,
 } from '../../mesh/policy-model.ts';
 import type { HttpRoute, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
+import type { InterceptionMode } from '../capture/interception.ts';
 import type { AccessLogMode, ConnectionInfo, Labels, LogLevel, RequestTrace } from '../ipc/messages.ts';
 
 /** Every answer names its node in this header, so that a client of several agents can tell them apart. */
@@ -132,6 +133,8 @@ export interface PodDocument {
   readonly problem: string | null;
   readonly index: number;
   readonly netns: string;
+  /** How its outbound connections reach the agent. */
+  readonly interceptionMode: InterceptionMode;
   /** Where it may go, and be reached, without the agent: `ip,tcp:port`. */
   readonly bypass: readonly string[];
   readonly enrolledAt: string;

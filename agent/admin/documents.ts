@@ -2,6 +2,7 @@
 import { selectorMatches } from '../../mesh/label-selector.ts';
 import { keyOf, type MeshResource, principalOf, type Service, type Workload } from '../../mesh/model.ts';
 import type { Enrolled } from '../capture/enrolment-types.ts';
+import { interceptionModeOf } from '../capture/interception.ts';
 import type { CaptureReport } from '../capture/verify.ts';
 import { DURATION_BUCKETS_MS } from '../ipc/messages.ts';
 import type { PodEntry } from '../supervisor/pod-table.ts';
@@ -159,6 +160,7 @@ export function podDocuments(facts: PodFacts): PodDocument[] {
       problem,
       index: enrolled.index,
       netns: enrolled.netnsPath,
+      interceptionMode: interceptionModeOf(enrolled.annotations),
       bypass: facts.bypassOf(enrolled),
       enrolledAt: new Date(enrolled.enrolledAtMs).toISOString(),
       cpuMs: counted?.cpuMs ?? 0,

@@ -99,8 +99,10 @@ export class PodRules implements PodRulesPort {
       for (const backend of this.#inOrder()) {
         let form: RuleForm = wanted === 'bypass' && !(await this.#makeSets(netns)) ? 'plain' : wanted;
         let applied = await this.#applyWith(netns, backend, pod, exclusions.value, form);
+        // A pod that is routed to the agent stays so, or its connections would break: repaired the next time.
+        if (!applied.ok && form === 'tproxy' && before !== undefined) return applied;
         if (!applied.ok && form !== 'plain') {
-          // Most likely rules cannot name sets here (no xt_set), or not send to a socket (no xt_TPROXY).
+          // Most likely rules cannot name sets here (no xt_set), or not hand packets to a socket (no xt_TPROXY).
           const reason = applied.error.message;
           if (form === 'bypass') this.#bypassProblem = reason;
           else await removeWith(netns, backend);

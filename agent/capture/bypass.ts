@@ -25,6 +25,7 @@ import { changeSets, entryText, flushSets, rewriteSets } from './bypass-set.ts';
 import { type BypassedFlow, cutFlows, readBypassedFlows } from './bypassed-flows.ts';
 import { describeOutcome, runCommand } from './command.ts';
 import type { Enrolled } from './enrolment-types.ts';
+import { interceptionModeOf } from './interception.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { withNetns } from './pod-netns.ts';
 import { type CaptureError, done, failure, type Result, success } from './result.ts';
@@ -245,7 +246,7 @@ export class BypassSets {
     const { podRules } = this.#deps;
     if (!podRules.bypassWanted) return this.#backToPlain(pod, sets);
     // Its connections are routed to the agent: nothing of it bypasses.
-    if (podRules.formOf(pod.netnsPath) === 'tproxy') return false;
+    if (interceptionModeOf(pod.annotations) === 'TPROXY') return false;
     if (podRules.formOf(pod.netnsPath) !== 'bypass') {
       const switched = await podRules.switchForm(pod.netnsPath, pod.pod, pod.annotations, 'bypass');
       if (!switched.ok || podRules.formOf(pod.netnsPath) !== 'bypass') return true;

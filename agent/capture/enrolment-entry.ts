@@ -8,6 +8,8 @@ import type { PodRecord } from './pods-store.ts';
 export interface Entry extends PodRecord {
   /** `adding`: not yet answered to the runtime, not in list() and not on disk. */
   state: 'adding' | 'enrolled';
+  /** What holds: without the mode TPROXY where that could not be had. */
+  annotations: Readonly<Record<string, string>>;
   problem: string | null;
   /** Set once, when listeners and index are given back: the index may be another pod's afterwards. */
   released: Promise<void> | null;
@@ -56,6 +58,11 @@ export function captureAnnotations(
 ): Readonly<Record<string, string>> {
   const exclusions = Object.entries(annotations).filter(([name]) => name.startsWith('weir.dev/exclude-'));
   return Object.fromEntries(mode === 'REDIRECT' ? exclusions : [...exclusions, [INTERCEPTION_MODE, mode]]);
+}
+
+/** The annotations of a pod that is redirected although it, or the agent's default, asked for TPROXY. */
+export function withoutMode(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(annotations).filter(([name]) => name !== INTERCEPTION_MODE));
 }
 
 /** What is kept on disk. */

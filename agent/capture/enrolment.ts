@@ -30,6 +30,7 @@ import {
   overlaps,
   recordOf,
   strangers,
+  withoutMode,
 } from './enrolment-entry.ts';
 import { parseExclusions } from './exclusions.ts';
 import { parseInterceptionMode } from './interception.ts';
@@ -330,6 +331,7 @@ export class Enrolment {
     if (!rules.ok) return rules;
     if (!probes.ok) return probes;
     if (rules.value.redirectedBecause !== undefined) {
+      entry.annotations = withoutMode(entry.annotations);
       this.#log(
         'warn',
         `interception mode TPROXY cannot be had, REDIRECT it is: ${rules.value.redirectedBecause}`,

@@ -33,6 +33,11 @@ export function parseInterceptionMode(
   return failure('INVALID_ANNOTATION', `pod ${pod}: annotation ${INTERCEPTION_MODE}=${shown}: ${remedy}`);
 }
 
+/** Of an enrolled pod, whose annotations are valid. */
+export function interceptionModeOf(annotations: Readonly<Record<string, string>>): InterceptionMode {
+  return annotations[INTERCEPTION_MODE] === 'TPROXY' ? 'TPROXY' : 'REDIRECT';
+}
+
 /** The address that a routed connection of this family takes as its source; null: not one alone, so this family is redirected. */
 export function tproxySource(pod: EnrolledPod, family: Family): string | null {
   const own = pod.addresses.filter((address) => address.includes(':') === (family === 6));

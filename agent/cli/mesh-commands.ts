@@ -41,6 +41,8 @@ const POD_COLUMNS: readonly Column<PodDocument>[] = [
   { header: 'pod', value: (pod) => truncate(pod.name, 40) },
   { header: 'addresses', value: (pod) => shortList(pod.addresses, 1) },
   { header: 'captured', value: (pod) => (pod.captured ? 'yes' : 'NO') },
+  // An older agent does not send the field.
+  { header: 'mode', value: (pod) => pod.interceptionMode ?? null },
   { header: 'bypass', value: (pod) => pod.bypass.length, align: 'right' },
   { header: 'conns', value: (pod) => pod.connections, align: 'right' },
   { header: 'requests', value: (pod) => pod.requests, align: 'right' },

@@ -1,7 +1,9 @@
 /** What is measured, and the limits of issue and design: each item is one kind of work, or one property. */
 import type { Entry } from './contestant.ts';
 
-export type ContestantName = 'weir' | 'nginx' | 'haproxy' | 'nghttpx' | 'nginx, two hops' | 'direct';
+/** Client and servers in interception mode TPROXY; all else as `weir`. */
+export const ROUTED = 'weir, TPROXY';
+export type ContestantName = 'weir' | typeof ROUTED | 'nginx' | 'haproxy' | 'nghttpx' | 'nginx, two hops' | 'direct';
 
 /** What a ratio weir/peer may be at most (a rate: at least), and what is aimed at. `null`: not asked for, only shown. */
 export interface Bound {
@@ -68,6 +70,11 @@ const HTTP2 = {
   cpu: { haproxy: { limit: 1.5, goal: 1.0 } },
 } as const satisfies Partial<ProxyItem>;
 
+/** What limits are for; the others are peers. */
+export function isWeir(name: ContestantName): boolean {
+  return name === 'weir' || name === ROUTED;
+}
+
 export const ITEMS: readonly Item[] = [
   {
     ...PLAIN,
@@ -81,6 +88,7 @@ export const ITEMS: readonly Item[] = [
     title: 'HTTP/1.1, a new connection per request, body of 128 bytes',
     connections: 64,
     closeEach: true,
+    contestants: ['weir', ROUTED, 'nginx', 'haproxy'],
     rate: { nginx: { limit: 0.8, goal: 1.0 } },
   },
   {

@@ -12,6 +12,8 @@ export const ENTRIES: Readonly<Record<Entry, { readonly service: string; readonl
   grpc: { service: 'echo', port: 82 },
   attacked: { service: 'attacked', port: 80 },
 };
+/** Of the pods and the Service that are in interception mode TPROXY. */
+export const ROUTED_SUFFIX = '-tproxy';
 const ROUTE_RULES = 20;
 
 type Command = readonly string[];
@@ -40,6 +42,14 @@ export function proxiesManifest(servers: Servers): string {
       HTTP2_PORT,
       GRPC_PORT,
     ]),
+    // Of the first server's work, the HTTP/1.1 part.
+    routed(pod(`client${ROUTED_SUFFIX}`, [['sleep', 'infinity']])),
+    routed(pod(`server${ROUTED_SUFFIX}`, [onLoadCore(servers.http)], [HTTP_PORT])),
+    service(`echo${ROUTED_SUFFIX}`, `server${ROUTED_SUFFIX}`, [
+      { name: 'http', port: ENTRIES.http.port, targetPort: HTTP_PORT },
+    ]),
+    route(`echo${ROUTED_SUFFIX}`, ENTRIES.http.port),
+    policy(`server${ROUTED_SUFFIX}`, [{ methods: ['GET', 'HEAD'], paths: ['/api/*'], ports: [`${HTTP_PORT}`] }]),
     pod('attacked', [onLoadCore(servers.attacked)], [ATTACKED_PORT]),
     service('echo', 'server', [
       { name: 'http', port: ENTRIES.http.port, targetPort: HTTP_PORT },
@@ -84,7 +94,7 @@ function namespace(): object {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } };
 }
 
-function pod(name: string, commands: readonly Command[], ports: readonly number[] = []): object {
+function pod(name: string, commands: readonly Command[], ports: readonly number[] = []): PodManifest {
   const containers = commands.map((command, index) => ({ name: `main-${index}`, image: 'local', command }));
   const first = ports[0];
   const listening =
@@ -104,6 +114,16 @@ function pod(name: string, commands: readonly Command[], ports: readonly number[
       containers: containers.map((container, index) => (index === 0 ? { ...container, ...listening } : container)),
     },
   };
+}
+
+interface PodManifest {
+  readonly metadata: object;
+  readonly [field: string]: unknown;
+}
+
+function routed(object: PodManifest): object {
+  const annotations = { 'weir.dev/interception-mode': 'TPROXY' };
+  return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
 function service(name: string, app: string, ports: readonly object[]): object {

@@ -4,7 +4,7 @@ import { run } from './commands.ts';
 import type { Contestant } from './contestant.ts';
 import { type CpuTime, cpuTime, spent } from './cpu.ts';
 import { h2loadArguments, parseH2load } from './h2load.ts';
-import type { Bound, ContestantName, ProxyItem } from './items.ts';
+import { type Bound, type ContestantName, isWeir, type ProxyItem } from './items.ts';
 import { type ItemResult, judge, median, type Plan, type Verdict } from './result.ts';
 import { figure } from './table.ts';
 import { type Load, parseWrk, wrkArguments } from './wrk.ts';
@@ -143,7 +143,7 @@ function tableOf(figures: readonly Figures[], item: ProxyItem): string[][] {
       figure(each.cpu),
       figure(each.user),
       figure(each.system),
-      each.contestant === 'weir' ? figure(each.control) : '-',
+      isWeir(each.contestant) ? figure(each.control) : '-',
       `${(each.busy * 100).toFixed(0)} %`,
       each.requestsPerSecond.toFixed(0),
       figure(each.p50Ms),
@@ -156,33 +156,37 @@ const NO_BOUND: Bound = { limit: null, goal: null };
 
 function cpuRatios(item: ProxyItem, samples: Samples): Verdict[] {
   const cost = (each: Sample): number => perUnit(totalUs(each.dataPlane), each.load, item);
-  return ratios(samples, cost).map(([peer, values]) =>
-    judge(item.name, `CPU weir / ${peer} (${range(values)})`, median(values), item.cpu[peer] ?? NO_BOUND),
+  return ratios(samples, cost).map(([own, peer, values]) =>
+    judge(item.name, `CPU ${own} / ${peer} (${range(values)})`, median(values), item.cpu[peer] ?? NO_BOUND),
   );
 }
 
 function rateRatios(item: ProxyItem, samples: Samples): Verdict[] {
-  return ratios(samples, (each) => each.load.requestsPerSecond).flatMap(([peer, values]) => {
+  return ratios(samples, (each) => each.load.requestsPerSecond).flatMap(([own, peer, values]) => {
     const bound = item.rate[peer];
     if (bound === undefined) return [];
-    const name = `rate weir / ${peer} (${range(values)})`;
+    const name = `rate ${own} / ${peer} (${range(values)})`;
     return [judge(item.name, name, median(values), bound, { sense: 'at least' })];
   });
 }
 
 /** weir over each peer: each round gives one ratio, so that noise of minutes cancels out. */
-function ratios(samples: Samples, of: (sample: Sample) => number): [ContestantName, number[]][] {
-  const own = samples.get('weir') ?? [];
-  if (own.length === 0) return [];
-  return [...samples]
-    .filter(([name]) => name !== 'weir')
-    .map(([peer, theirs]) => [
-      peer,
-      own.flatMap((each, round) => {
-        const other = theirs[round];
-        return other === undefined ? [] : [of(each) / of(other)];
-      }),
-    ]);
+function ratios(samples: Samples, of: (sample: Sample) => number): [ContestantName, ContestantName, number[]][] {
+  const named = [...samples];
+  return named
+    .filter(([name]) => isWeir(name))
+    .flatMap(([name, own]) =>
+      named
+        .filter(([peer]) => !isWeir(peer))
+        .map(([peer, theirs]): [ContestantName, ContestantName, number[]] => [
+          name,
+          peer,
+          own.flatMap((each, round) => {
+            const other = theirs[round];
+            return other === undefined ? [] : [of(each) / of(other)];
+          }),
+        ]),
+    );
 }
 
 function range(values: readonly number[]): string {

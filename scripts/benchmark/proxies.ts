@@ -16,7 +16,7 @@ export async function measureProxies(
   options: Options,
   report: (result: ItemResult) => void,
 ): Promise<void> {
-  const weir = options.peersOnly ? [] : [await findWeir()];
+  const weir = options.peersOnly ? [] : await findWeir();
   const peers = await startPeers(join(folder, 'peers'));
   for (const item of items) report(await measureOne(folder, item, weir, peers, options));
 }
@@ -36,5 +36,5 @@ async function measureOne(
   if (item.kind === 'latency') return measureLatency(item, taking, plan);
   const direct = peers.contestants.find((each) => each.name === 'direct');
   if (item.kind !== 'hostile' || direct === undefined) throw new Error(`${item.name} is not measured beside peers`);
-  return measureHostile(item, [...weir, ...peers.hostile], direct, plan);
+  return measureHostile(item, [...weir.slice(0, 1), ...peers.hostile], direct, plan);
 }

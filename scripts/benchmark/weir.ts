@@ -6,7 +6,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { LOAD_CORE, run, until } from './commands.ts';
 import type { Contestant, Entry } from './contestant.ts';
-import { ENTRIES, NAMESPACE } from './manifest.ts';
+import { ROUTED } from './items.ts';
+import { ENTRIES, NAMESPACE, ROUTED_SUFFIX } from './manifest.ts';
 
 export const CLI = fileURLToPath(new URL('../../dist/cli/weir.js', import.meta.url));
 
@@ -15,25 +16,28 @@ interface NodeStatus {
   readonly workers: readonly { readonly pid: number }[];
 }
 
-/** The mesh of the sandbox this process runs in, once its data plane answers. */
-export async function findWeir(): Promise<Contestant> {
+/** The mesh of the sandbox this process runs in, once its data plane answers: as it is, and in interception mode TPROXY. */
+export async function findWeir(): Promise<readonly Contestant[]> {
   const addressOf = await serviceAddresses();
   const { dataPlanePids, controlPids } = await agentProcesses();
-  const contestant: Contestant = {
-    name: 'weir',
+  const contestant = (name: 'weir' | typeof ROUTED, suffix: string): Contestant => ({
+    name,
     dataPlanePids,
     controlPids,
-    url: (entry: Entry) => `http://${addressOf(ENTRIES[entry].service)}:${ENTRIES[entry].port}`,
-    loadCommand: (command, from = 'client') => inPod(from, ['taskset', '-c', `${LOAD_CORE}`, ...command]),
+    url: (entry: Entry) => `http://${addressOf(`${ENTRIES[entry].service}${suffix}`)}:${ENTRIES[entry].port}`,
+    loadCommand: (command, from = 'client') => inPod(`${from}${suffix}`, ['taskset', '-c', `${LOAD_CORE}`, ...command]),
     requestsSeen: async () => {
       const pods = (await weirJson('pods')) as readonly { name: string; requests: number }[];
-      return pods.find((each) => each.name === 'client')?.requests ?? null;
+      return pods.find((each) => each.name === `client${suffix}`)?.requests ?? null;
     },
-  };
-  const probe = contestant.loadCommand(['curl', '-sSf', '-o', '/dev/null', `${contestant.url('http')}/api/v1/items`]);
-  await until('an answer through weir', 15_000, () => run(probe));
-  await assertPolicyHolds(contestant);
-  return contestant;
+  });
+  const both = [contestant('weir', ''), contestant(ROUTED, ROUTED_SUFFIX)];
+  for (const each of both) {
+    const probe = each.loadCommand(['curl', '-sSf', '-o', '/dev/null', `${each.url('http')}/api/v1/items`]);
+    await until(`an answer through ${each.name}`, 15_000, () => run(probe));
+    await assertPolicyHolds(each);
+  }
+  return both;
 }
 
 /** Cluster IPs by the name of the Service; the function throws when there is none of that name. */

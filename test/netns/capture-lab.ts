@@ -6,6 +6,9 @@ import { execFileSync } from 'node:child_process';
 import { createServer, type Server, Socket } from 'node:net';
 import { prepareAddress, type SocketAddress } from '../../agent/engine/address.ts';
 import { EINPROGRESS, errnoName } from '../../agent/engine/errno.ts';
+import { readErrno } from '../../agent/engine/ffi.ts';
+import * as libc from '../../agent/engine/libc.ts';
+import { allocatePinned } from '../../agent/engine/memory.ts';
 import { NetworkNamespace } from '../../agent/engine/netns.ts';
 import { closeFd, connectTo, openListener, openStream, originalDestination } from '../../agent/engine/socket.ts';
 import type { EnrolledPod } from '../../agent/ipc/messages.ts';
@@ -117,6 +120,8 @@ export interface DialOptions {
   readonly transparent?: boolean;
   /** Interface index for a link-local address. */
   readonly scopeId?: number;
+  /** SO_BINDTODEVICE (socket(7)). */
+  readonly device?: string;
   /** Sent as soon as the connection stands. */
   readonly say?: string;
 }
@@ -164,6 +169,7 @@ export function openSocket(
       source,
     });
     if (fd < 0) return fd;
+    if (options.device !== undefined) bindToDevice(fd, options.device);
     const started = connectTo(fd, to);
     if (started >= 0 || started === -EINPROGRESS) return fd;
     closeFd(fd);
@@ -171,6 +177,15 @@ export function openSocket(
   };
   const fd = netns === null ? open() : netns.run(open);
   return fd < 0 ? errnoName(fd) : new Socket({ fd, readable: true, writable: true, allowHalfOpen: false });
+}
+
+const SO_BINDTODEVICE = 25;
+const deviceName = allocatePinned(16); // IFNAMSIZ
+
+function bindToDevice(fd: number, device: string): void {
+  deviceName.bytes.fill(0).write(device, 'latin1');
+  const result = libc.setsockopt(fd, libc.SOL_SOCKET, SO_BINDTODEVICE, deviceName.address, device.length);
+  if (result < 0) throw new Error(`SO_BINDTODEVICE ${device}: ${errnoName(-readErrno())}`);
 }
 
 /** A server inside a namespace (null: the node's). */

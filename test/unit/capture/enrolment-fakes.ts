@@ -7,6 +7,7 @@ import type {
   AddRequest,
   AppliedRules,
   EnrolmentDeps,
+  EnrolmentOptions,
   PodIdentity,
   PodReference,
 } from '../../../agent/capture/enrolment-types.ts';
@@ -38,7 +39,7 @@ export class FakeNode {
   rules: () => Promise<Result<AppliedRules>> = () => Promise.resolve(success({ backend: 'fake', ipv6Skipped: null }));
   probes: () => Promise<Result<void>> = () => Promise.resolve(done);
 
-  make(options: { readonly readyWaitMs?: number } = {}): Enrolment {
+  make(options: Partial<EnrolmentOptions> = {}): Enrolment {
     return new Enrolment({ stateDir: this.stateDir, excludeNamespaces: ['kube-system'], ...options }, this.deps);
   }
 
@@ -70,8 +71,9 @@ export class FakeNode {
           const inode = this.namespaces.get(path);
           return inode === undefined ? failure('NETNS_UNUSABLE', `${path} is gone`) : success(inode);
         },
-        apply: async (path) => {
-          this.calls.push(`apply ${path}`);
+        apply: async (path, _pod, annotations) => {
+          const mode = annotations['weir.dev/interception-mode'];
+          this.calls.push(`apply ${path}${mode === undefined ? '' : ` ${mode}`}`);
           const result = await this.rules();
           if (result.ok) this.ruled.add(path);
           return result;

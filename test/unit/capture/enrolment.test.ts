@@ -7,6 +7,8 @@ import type { Enrolment } from '../../../agent/capture/enrolment.ts';
 import { type CaptureErrorCode, failure, type Result, success } from '../../../agent/capture/result.ts';
 import { FakeNode } from './enrolment-fakes.ts';
 
+const MODE = 'weir.dev/interception-mode';
+
 let node: FakeNode;
 let enrolment: Enrolment;
 
@@ -54,6 +56,30 @@ describe('ADD', () => {
     assert.deepEqual(node.calls, []);
   });
 
+  test('the interception mode: the pod’s own, else the agent’s; a pod keeps the one it was added with', async () => {
+    const modes = (): (string | undefined)[] => enrolment.list().map(({ annotations }) => annotations[MODE]);
+    const isCaptured = (name: string, ip: string): Promise<boolean> =>
+      enrolment.add(node.request(name, ip)).then(({ ok }) => ok);
+    node.annotations.set('own', { [MODE]: 'TPROXY' });
+    assert.ok((await isCaptured('own', '10.0.0.1')) && (await isCaptured('plain', '10.0.0.2')));
+    await enrolment.close();
+    enrolment = node.make({ interceptionMode: 'TPROXY' });
+    await enrolment.start();
+    node.annotations.set('other', { [MODE]: 'REDIRECT' });
+    assert.ok((await isCaptured('late', '10.0.0.3')) && (await isCaptured('other', '10.0.0.4')));
+    assert.deepEqual(modes(), ['TPROXY', undefined, 'TPROXY', undefined]);
+    assert.ok(node.calls.includes('apply /run/netns/late TPROXY'));
+  });
+
+  test('an interception mode that cannot be had: REDIRECT, with a warning, and so it stays', async () => {
+    node.annotations.set('a', { [MODE]: 'TPROXY' });
+    node.rules = async () => success({ backend: 'fake', ipv6Skipped: null, redirectedBecause: 'no xt_TPROXY' });
+    assert.ok((await enrolment.add(node.request('a', '10.0.0.1'))).ok);
+    assert.deepEqual(enrolment.list()[0]?.annotations, {});
+    assert.ok(node.logs.some((line) => line.includes('TPROXY cannot be had') && line.includes('no xt_TPROXY')));
+    assert.doesNotMatch(readFileSync(join(node.stateDir, 'pods.json'), 'utf8'), /TPROXY/);
+  });
+
   const failures: readonly (readonly [string, CaptureErrorCode, () => void])[] = [
     [
       'identity unknown',
@@ -64,6 +90,11 @@ describe('ADD', () => {
       'a malformed annotation',
       'INVALID_ANNOTATION',
       () => node.annotations.set('a', { 'weir.dev/exclude-inbound-ports': 'x' }),
+    ],
+    [
+      'an interception mode that does not exist',
+      'INVALID_ANNOTATION',
+      () => node.annotations.set('a', { 'weir.dev/interception-mode': 'NONE' }),
     ],
     [
       'a malformed list of PROXY ports',

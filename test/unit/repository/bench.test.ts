@@ -178,10 +178,10 @@ test('weir runs with what the issue asks for: tables of 20 rules, L7 policies, p
   const routes = objects.filter((object) => object.kind === 'HTTPRoute');
   assert.deepEqual(
     routes.map((object) => object.spec?.rules?.length),
-    [20, 20, 20, 20],
+    [20, 20, 20, 20, 20],
   );
   const policies = objects.filter((object) => object.kind === 'AuthorizationPolicy');
-  assert.ok(policies.length === 2 && policies.every((object) => object.spec?.rules?.[0]?.to?.[0]?.operation.methods));
+  assert.ok(policies.length === 3 && policies.every((object) => object.spec?.rules?.[0]?.to?.[0]?.operation.methods));
   const ports = objects.flatMap((object) => (object.kind === 'Service' ? (object.spec?.ports ?? []) : []));
   assert.equal(ports.find((port) => port.name === 'http2')?.appProtocol, 'kubernetes.io/h2c');
   assert.ok(ports.some((port) => port.name === 'grpc'));

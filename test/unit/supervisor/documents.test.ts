@@ -159,6 +159,7 @@ test('a pod document joins enrolment, mesh and counters', () => {
   assert.equal(document?.principal, 'cluster.local/ns/shop/sa/web');
   assert.equal(document?.workload, 'a-deployment');
   assert.equal(document?.captured, true);
+  assert.equal(document?.interceptionMode, 'REDIRECT');
   assert.equal(document?.enrolledAt, '1970-01-01T00:00:00.000Z');
 });
 

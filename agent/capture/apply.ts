@@ -14,7 +14,7 @@ import { describeOutcome, runCommand } from './command.ts';
 import { createSets } from './bypass-set.ts';
 import type { AppliedRules, PodRulesPort } from './enrolment-types.ts';
 import { type Exclusions, parseExclusions } from './exclusions.ts';
-import { parseInterceptionMode, tproxySource } from './interception.ts';
+import { type InterceptionMode, parseInterceptionMode, tproxySource } from './interception.ts';
 import { BACKENDS, type Backend, restoreRules, saveRules } from './iptables-backend.ts';
 import { missingListeners } from './listeners.ts';
 import {
@@ -26,9 +26,10 @@ import {
   type Family,
   planCapture,
   type RuleForm,
+  type Variant,
 } from './plan.ts';
 import { ipv6Skipped, legacyTablesExist, openNetns, withNetns } from './pod-netns.ts';
-import { switchSetting } from './pod-settings.ts';
+import { canMarkReplies, isOn, markReplies, repliesAreMarked, switchSetting } from './pod-settings.ts';
 import { done, failure, type Result, success } from './result.ts';
 import { missingRouting, routingSetup, routingTeardown, staleRouting } from './routing.ts';
 import { missingRules } from './verify-rules.ts';
@@ -116,8 +117,8 @@ export class PodRules implements PodRulesPort {
           if (form === 'bypass') this.#bypassProblem = null;
           else if (before === 'bypass') await destroySets(netns);
           await this.#removeFromOthers(netns, backend);
-          // After the rules that it needs. Where it cannot be had, replies are routed one by one.
-          switchSetting(netns, 'tcp_fwmark_accept');
+          // After the rules that it needs. Where it cannot be had, the rules are those that bring replies back one by one.
+          markReplies(netns, true);
           return applied;
         }
         failures.push(applied.error.message);
@@ -139,13 +140,15 @@ export class PodRules implements PodRulesPort {
   ): Promise<Result<AppliedRules>> {
     const skipped = ipv6Skipped(netns);
     if (form === 'tproxy') {
-      const refused = switchSetting(netns, 'conf/all/src_valid_mark');
+      const refused = switchSetting(netns, 'ipv4/conf/all/src_valid_mark');
       if (refused !== null) return failure('RULES_FAILED', `net.ipv4.conf.all.src_valid_mark: ${refused}`);
     }
+    const repliesMarked = canMarkReplies(netns);
+    const variant = (family: Family): Variant => ({ form, source: tproxySource(pod, family), repliesMarked });
     const [v4, v6] = await Promise.all([
-      applyFamily(netns, backend, planCapture(4, exclusions, form, tproxySource(pod, 4))),
+      applyFamily(netns, backend, planCapture(4, exclusions, variant(4))),
       skipped === null
-        ? applyFamily(netns, backend, planCapture(6, exclusions, form, tproxySource(pod, 6)))
+        ? applyFamily(netns, backend, planCapture(6, exclusions, variant(6)))
         : failure('RULES_FAILED', skipped),
     ]);
     if (!v4.ok) return v4;
@@ -179,7 +182,7 @@ export class PodRules implements PodRulesPort {
     if (!this.inode(netnsPath).ok) return Promise.resolve(done);
     return withNetns(netnsPath, async (netns) => {
       let failed: Result<void> = done;
-      switchSetting(netns, 'tcp_fwmark_accept', false);
+      markReplies(netns, false);
       for (const backend of this.#proven === null ? this.#candidates : [this.#proven]) {
         const removed = await removeWith(netns, backend);
         if (!removed.ok) failed = removed;
@@ -197,12 +200,15 @@ export class PodRules implements PodRulesPort {
   ): Promise<Result<readonly string[]>> {
     const exclusions = parseExclusions(annotations, `${pod.namespace}/${pod.name}`);
     if (!exclusions.ok) return Promise.resolve(exclusions);
+    const mode = parseInterceptionMode(annotations, `${pod.namespace}/${pod.name}`, 'REDIRECT');
+    if (!mode.ok) return Promise.resolve(mode);
     return withNetns(netnsPath, async (netns) => {
       const families = familiesOf(netns);
       const v6Matters = pod.addresses.some((address) => address.includes(':'));
       const perFamily = await Promise.all(
         families.map(async (family) => {
-          const found = await this.#missingOf(netns, family, exclusions.value, tproxySource(pod, family));
+          const variants = variantsOf(netns, mode.value, tproxySource(pod, family));
+          const found = await this.#missingOf(netns, family, exclusions.value, variants);
           // No IPv6 address and no ip6tables: nothing to miss.
           return family === 6 && !v6Matters && !found.ok ? success(NOTHING_MISSING) : found;
         }),
@@ -212,9 +218,12 @@ export class PodRules implements PodRulesPort {
       for (const found of perFamily) {
         if (!found.ok) return found;
         lines.push(...found.value.lines);
-        if (found.value.form !== 'plain') form = found.value.form;
+        if (found.value.variant.form !== 'plain') form = found.value.variant.form;
       }
       this.#forms.set(netnsPath, form);
+      if (form === 'tproxy' && !isOn(netns, 'ipv4/conf/all/src_valid_mark')) {
+        lines.push('IPv4: net.ipv4.conf.all.src_valid_mark is off');
+      }
       lines.push(...missingListeners(netns, families));
       return success(lines);
     });
@@ -224,7 +233,7 @@ export class PodRules implements PodRulesPort {
     netns: NetworkNamespace,
     family: Family,
     exclusions: Exclusions,
-    source: string | null,
+    variants: readonly Variant[],
   ): Promise<Result<Missing>> {
     let last: Result<Missing> = failure('RULES_FAILED', 'no iptables is installed');
     let best: Missing | null = null;
@@ -234,7 +243,7 @@ export class PodRules implements PodRulesPort {
         last = last.ok ? last : saved;
         continue;
       }
-      const nearer = nearestForm(family, exclusions, source, saved.value);
+      const nearer = nearest(family, exclusions, variants, saved.value);
       if (best === null || nearer.lines.length < best.lines.length) best = nearer;
       if (nearer.lines.length === 0 || this.#proven !== null) break;
     }
@@ -246,7 +255,7 @@ export class PodRules implements PodRulesPort {
     const failedCommand = [rules, routes].find((outcome) => outcome.status !== 0);
     if (failedCommand !== undefined)
       return failure('RULES_FAILED', `${netns.path}: ${describeOutcome(failedCommand)}`, true);
-    const { routing } = planCapture(family, exclusions, best.form, source);
+    const { routing } = planCapture(family, exclusions, best.variant);
     return success({
       ...best,
       lines: [...best.lines, ...missingRouting(family, routing, rules.stdout, routes.stdout)],
@@ -254,23 +263,30 @@ export class PodRules implements PodRulesPort {
   }
 }
 
-/** What a namespace lacks of the form that it is nearer to. */
+/** What a namespace lacks of the variant that it is nearest to. */
 interface Missing {
-  readonly form: RuleForm;
+  readonly variant: Variant;
   readonly lines: readonly string[];
 }
 
-/** Every form captures what it should: the one that is nearest is meant. */
-function nearestForm(family: Family, exclusions: Exclusions, source: string | null, saved: string): Missing {
-  let nearest: Missing | null = null;
-  for (const form of source === null ? (['plain', 'bypass'] as const) : (['plain', 'bypass', 'tproxy'] as const)) {
-    const lines = missingRules(planCapture(family, exclusions, form, source), saved);
-    if (nearest === null || lines.length < nearest.lines.length) nearest = { form, lines };
-  }
-  return nearest ?? NOTHING_MISSING;
+/** What may stand in a pod's namespace: for redirection with or without bypass, as each captures what it should. */
+function variantsOf(netns: NetworkNamespace, mode: InterceptionMode, source: string | null): readonly Variant[] {
+  const repliesMarked = repliesAreMarked(netns);
+  const forms: readonly RuleForm[] = mode === 'TPROXY' ? ['tproxy'] : ['plain', 'bypass'];
+  return forms.map((form) => ({ form, source, repliesMarked }));
 }
 
-const NOTHING_MISSING: Missing = { form: 'plain', lines: [] };
+/** The one that is nearest is meant. */
+function nearest(family: Family, exclusions: Exclusions, variants: readonly Variant[], saved: string): Missing {
+  let best: Missing | null = null;
+  for (const variant of variants) {
+    const lines = missingRules(planCapture(family, exclusions, variant), saved);
+    if (best === null || lines.length < best.lines.length) best = { variant, lines };
+  }
+  return best ?? NOTHING_MISSING;
+}
+
+const NOTHING_MISSING: Missing = { variant: { form: 'plain', source: null, repliesMarked: true }, lines: [] };
 
 /** The families that are captured in a namespace. */
 export function familiesOf(netns: NetworkNamespace): readonly Family[] {

@@ -111,22 +111,28 @@ export function bypassSet(family: Family): string {
   return `WEIR-BYPASS${family}`;
 }
 
-/**
- * What one family of a pod's namespace must hold. `source`: for the form `tproxy`, the pod's only address of this family; null: it has not
- * one alone, so this family is redirected.
- */
-export function planCapture(
-  family: Family,
-  exclusions: Exclusions,
-  form: RuleForm = 'plain',
-  source: string | null = null,
-): CapturePlan {
+/** What of a pod's namespace decides about its rules, beside its exclusions. */
+export interface Variant {
+  readonly form: RuleForm;
+  /** For the form `tproxy`, the pod's only address of this family; null: it has not one alone, so this family is redirected. */
+  readonly source: string | null;
+  /** Answers of applications get the mark of what they answer (pod-settings.ts); else a connection's mark has to bring them back. */
+  readonly repliesMarked: boolean;
+}
+
+const USUAL: Variant = { form: 'plain', source: null, repliesMarked: true };
+
+/** What one family of a pod's namespace must hold. */
+export function planCapture(family: Family, exclusions: Exclusions, variant: Partial<Variant> = {}): CapturePlan {
+  const { form, source, repliesMarked } = { ...USUAL, ...variant };
   const routed = form === 'tproxy' ? source : null;
+  // All that an application answers is routed to lo in the first case, and what it answers the agent in the second.
+  const untracked = routed !== null || repliesMarked;
   return {
     family,
     chains: [
-      ...zoneChains(routed !== null),
-      ...markChains(routed !== null),
+      ...zoneChains(untracked),
+      ...markChains(untracked),
       ...(routed === null ? [] : [tproxyChain(family), arrivedChain()]),
       // SYN only: a reserved number may be the local port of some outgoing connection, whose replies must pass.
       chain('filter', 'WEIR_GUARD', 'INPUT', `-p tcp ${SYN}`, [
@@ -146,21 +152,21 @@ export function planCapture(
   };
 }
 
-function zoneChains(routed: boolean): readonly PlannedChain[] {
+function zoneChains(untracked: boolean): readonly PlannedChain[] {
   // What most packets do not match stands in the jump: a chain that is not entered costs nothing.
   const zone = chain('raw', 'WEIR_ZONE', 'OUTPUT', `-p tcp ${AGENT}`, [
     rule('-p tcp', 'agent connections in a zone of their own', `CT --zone-orig ${CONNTRACK_ZONE}`),
   ]);
-  if (!routed) return [zone];
-  // From port 15001: answers to what was redirected after all, which only connection tracking leads back.
-  const untracked = chain('raw', 'WEIR_UNTRACKED', 'OUTPUT', `-o lo -p tcp -m tcp ! --sport ${OUTBOUND_PORT}`, [
+  if (!untracked) return [zone];
+  // From port 15001: answers to what was redirected, which only connection tracking leads back.
+  const local = chain('raw', 'WEIR_UNTRACKED', 'OUTPUT', `-o lo -p tcp -m tcp ! --sport ${OUTBOUND_PORT}`, [
     rule('-p tcp', 'what stays in the pod is not tracked', 'CT --notrack'),
   ]);
   // Jumps are put first one after the other, so the last one comes first.
-  return [zone, untracked];
+  return [zone, local];
 }
 
-function markChains(routed: boolean): readonly PlannedChain[] {
+function markChains(untracked: boolean): readonly PlannedChain[] {
   // Whatever conntrack thinks of it.
   const noInheritance = rule(
     '-p tcp',
@@ -169,7 +175,7 @@ function markChains(routed: boolean): readonly PlannedChain[] {
   );
   const markIn = (rules: readonly string[]): PlannedChain =>
     chain('mangle', 'WEIR_MARK_IN', 'PREROUTING', `-i lo -p tcp ${AGENT}`, rules);
-  if (routed) return [markIn([noInheritance])];
+  if (untracked) return [markIn([noInheritance])];
   return [
     markIn([
       rule(

@@ -26,7 +26,7 @@ function attempt(netnsPath: string): string | null {
   try {
     const netns = NetworkNamespace.open(netnsPath);
     try {
-      return switchSetting(netns, 'tcp_migrate_req');
+      return switchSetting(netns, 'ipv4/tcp_migrate_req');
     } finally {
       netns.close();
     }

@@ -86,13 +86,13 @@ for (const backend of BOTH) {
 
     test('a rule taken out, a jump taken out and the route taken out are each named, and apply repairs them', async () => {
       pod.run(backend.program[4], '-t', 'nat', '-D', 'WEIR_INBOUND', '6');
-      pod.run(backend.program[6], '-t', 'mangle', '-F', 'OUTPUT');
+      pod.run(backend.program[6], '-t', 'mangle', '-F', 'PREROUTING');
       pod.ip('-4 route flush table 100');
       const missing = await rules.missing(pod.netnsPath, pod.enrolled, NONE);
       assert.ok(missing.ok);
       const text = missing.value.join('\n');
       assert.match(text, /IPv4: nat WEIR_INBOUND: missing rule: -p tcp .*REDIRECT --to-ports 15006/);
-      assert.match(text, /IPv6: mangle OUTPUT: no jump to WEIR_MARK_OUT/);
+      assert.match(text, /IPv6: mangle PREROUTING: no jump to WEIR_MARK_IN/);
       assert.match(text, /IPv4: ip route missing: local default dev lo table 100/);
       await apply(rules, pod);
       const after = await rules.missing(pod.netnsPath, pod.enrolled, NONE);

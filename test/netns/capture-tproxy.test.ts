@@ -119,6 +119,7 @@ describe('a pod whose connections are routed to the agent', () => {
     pod.ip('-4 rule del priority 103');
     pod.ip('-6 rule del priority 102 to fe80::/10');
     pod.ip('-6 route flush table 101');
+    pod.sysctl('ipv4/conf/all/src_valid_mark', '0');
     const missing = await rules.missing(pod.netnsPath, pod.enrolled, TPROXY);
     assert.ok(missing.ok);
     const text = missing.value.join('\n');
@@ -126,7 +127,10 @@ describe('a pod whose connections are routed to the agent', () => {
     assert.match(text, /IPv4: ip rule missing: priority 103 from all iif lo ipproto tcp lookup 101/);
     assert.match(text, /IPv6: ip rule missing: priority 102 from all to fe80::\/10 ipproto tcp goto 110/);
     assert.match(text, /IPv6: ip route missing: local default dev lo table 101 src /);
+    assert.match(text, /IPv4: net\.ipv4\.conf\.all\.src_valid_mark is off/);
     await apply(rules, pod, pod.enrolled);
+    const complaints = await rules.missing(pod.netnsPath, pod.enrolled, TPROXY);
+    assert.deepEqual(complaints.ok && complaints.value, []);
     const counters = (all: string): string =>
       all.replaceAll(/\[\d+:\d+\]|^#.*\n/gm, '').replaceAll(/ pref medium/g, '');
     assert.equal(counters(shown(pod)), counters(complete));

@@ -85,7 +85,7 @@ test('the kernel: of two listeners of a group one closes; without tcp_migrate_re
   for (const family of [4, 6] as const) {
     const ip = family === 4 ? '0.0.0.0' : '::';
     for (const isOn of [false, true]) {
-      assert.equal(switchSetting(pod.netns, 'tcp_migrate_req', isOn), null);
+      assert.equal(switchSetting(pod.netns, 'ipv4/tcp_migrate_req', isOn), null);
       const open = (): number => pod.netns.run(() => openListener({ ip, port: 15_001, reusePort: true, backlog: 256 }));
       const [closing, staying] = [open(), open()];
       assert.ok(closing > 0 && staying > 0);

@@ -13,19 +13,20 @@ function exclusions(annotations: Record<string, string> = {}): Exclusions {
   return parsed.value;
 }
 
-const GOLDEN_V4 = `*raw
+const GOLDEN_RAW_V4 = `*raw
 :WEIR_ZONE - [0:0]
+:WEIR_UNTRACKED - [0:0]
 -A WEIR_ZONE -p tcp -m comment --comment "weir: agent connections in a zone of their own" -j CT --zone-orig 1337
+-A WEIR_UNTRACKED -p tcp -m comment --comment "weir: what stays in the pod is not tracked" -j CT --notrack
 -I OUTPUT 1 -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_ZONE
+-I OUTPUT 1 -o lo -p tcp -m tcp ! --sport 15001 -m comment --comment "weir: capture" -j WEIR_UNTRACKED
 COMMIT
-*mangle
+`;
+
+const GOLDEN_V4 = `${GOLDEN_RAW_V4}*mangle
 :WEIR_MARK_IN - [0:0]
-:WEIR_MARK_OUT - [0:0]
--A WEIR_MARK_IN -p tcp -m conntrack --ctdir ORIGINAL -m comment --comment "weir: remember connections the agent opens to this pod" -j CONNMARK --set-xmark 0x111/0xfff
 -A WEIR_MARK_IN -p tcp -m comment --comment "weir: no application inherits the mark of the agent" -j MARK --set-xmark 0x111/0xfff
--A WEIR_MARK_OUT -p tcp -m connmark --mark 0x111/0xfff -m comment --comment "weir: replies go back to the agent" -j CONNMARK --restore-mark --nfmask 0xfff --ctmask 0xfff
 -I PREROUTING 1 -i lo -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_IN
--I OUTPUT 1 -p tcp -m mark ! --mark 0x539/0xfff -m mark ! --mark 0x111/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_OUT
 COMMIT
 *filter
 :WEIR_GUARD - [0:0]
@@ -51,6 +52,37 @@ COMMIT
 -A WEIR_INBOUND -p tcp -m comment --comment "weir: inbound to the agent" -j REDIRECT --to-ports 15006
 -I OUTPUT 1 -p tcp -m comment --comment "weir: capture" -j WEIR_OUTBOUND
 -I PREROUTING 1 -p tcp -m comment --comment "weir: capture" -j WEIR_INBOUND
+COMMIT
+`;
+
+/** Where an application's answers cannot be marked: the connection's mark brings them back, so it is tracked. */
+const GOLDEN_BY_CONNECTION_V4 = `*raw
+:WEIR_ZONE - [0:0]
+-A WEIR_ZONE -p tcp -m comment --comment "weir: agent connections in a zone of their own" -j CT --zone-orig 1337
+-I OUTPUT 1 -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_ZONE
+COMMIT
+*mangle
+:WEIR_MARK_IN - [0:0]
+:WEIR_MARK_OUT - [0:0]
+-A WEIR_MARK_IN -p tcp -m conntrack --ctdir ORIGINAL -m comment --comment "weir: remember connections the agent opens to this pod" -j CONNMARK --set-xmark 0x111/0xfff
+-A WEIR_MARK_IN -p tcp -m comment --comment "weir: no application inherits the mark of the agent" -j MARK --set-xmark 0x111/0xfff
+-A WEIR_MARK_OUT -p tcp -m connmark --mark 0x111/0xfff -m comment --comment "weir: replies go back to the agent" -j CONNMARK --restore-mark --nfmask 0xfff --ctmask 0xfff
+-I PREROUTING 1 -i lo -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_IN
+-I OUTPUT 1 -p tcp -m mark ! --mark 0x539/0xfff -m mark ! --mark 0x111/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_OUT
+COMMIT
+`;
+
+/** What the form `tproxy` has in mangle; its other tables are those of the plain form. */
+const GOLDEN_TPROXY_V6 = `*mangle
+:WEIR_MARK_IN - [0:0]
+:WEIR_TPROXY - [0:0]
+:WEIR_ARRIVED - [0:0]
+-A WEIR_MARK_IN -p tcp -m comment --comment "weir: no application inherits the mark of the agent" -j MARK --set-xmark 0x111/0xfff
+-A WEIR_TPROXY -p tcp -m comment --comment "weir: outbound to the agent" -j TPROXY --on-port 15001 --on-ip :: --tproxy-mark 0x0/0x0
+-A WEIR_ARRIVED -p tcp -m comment --comment "weir: came from elsewhere, and answers go there" -j MARK --set-xmark 0x333/0xfff
+-I PREROUTING 1 -i lo -p tcp -m mark --mark 0x539/0xfff -m comment --comment "weir: capture" -j WEIR_MARK_IN
+-I PREROUTING 1 -i lo -p tcp -m mark --mark 0x0/0xfff -m addrtype ! --dst-type LOCAL -m comment --comment "weir: capture" -j WEIR_TPROXY
+-I PREROUTING 1 ! -i lo -p tcp -m comment --comment "weir: capture" -j WEIR_ARRIVED
 COMMIT
 `;
 
@@ -124,6 +156,24 @@ describe('capture plan', () => {
     assert.equal(shared(6), shared(4));
   });
 
+  test('where answers cannot be marked: by connection mark', () => {
+    const text = captureRestore(planCapture(4, exclusions(ANNOTATIONS), { repliesMarked: false }), '');
+    assert.ok(text.startsWith(GOLDEN_BY_CONNECTION_V4), text);
+    assert.equal(text.slice(GOLDEN_BY_CONNECTION_V4.length), GOLDEN_V4.slice(GOLDEN_V4.indexOf('*filter')));
+  });
+
+  test('interception mode TPROXY: its own mangle table; without a source of that family it is the plain form', () => {
+    const tables = (text: string): string[] => text.split(/(?<=COMMIT\n)/);
+    const plain = tables(captureRestore(planCapture(6, exclusions()), ''));
+    for (const repliesMarked of [true, false]) {
+      const routed = tables(
+        captureRestore(planCapture(6, exclusions(), { form: 'tproxy', source: 'fd00::1', repliesMarked }), ''),
+      );
+      assert.deepEqual(routed, [plain[0], GOLDEN_TPROXY_V6, plain[2], plain[3]]);
+    }
+    assert.deepEqual(planCapture(6, exclusions(), { form: 'tproxy', source: null }), planCapture(6, exclusions()));
+  });
+
   test('every rule has a comment that begins with weir:, and every chain its own jump', () => {
     for (const family of [4, 6] as const) {
       const plan = planCapture(family, exclusions(ANNOTATIONS));
@@ -170,7 +220,7 @@ describe('capture plan', () => {
 
 describe('the form bypass', () => {
   const plain = planCapture(4, exclusions());
-  const bypass = planCapture(4, exclusions(), 'bypass');
+  const bypass = planCapture(4, exclusions(), { form: 'bypass' });
 
   test('golden: the filter table', () => {
     assert.ok(captureRestore(bypass, '').includes(GOLDEN_BYPASS_V4), captureRestore(bypass, ''));

@@ -4,20 +4,19 @@
  *
  * The path of a packet, in the order of the hooks:
  *
- *   OUTPUT       raw     WEIR_ZONE      the agent's own connections get a conntrack zone of their own (see CONNTRACK_ZONE)
- *                mangle  WEIR_MARK_OUT  replies to a spoofed client get REPLY_MARK, so that `ip rule` keeps them in here
+ *   OUTPUT       raw     WEIR_UNTRACKED what stays in the pod is not tracked, so the tables of nat do not see it
+ *                raw     WEIR_ZONE      the agent's own connections get a conntrack zone of their own (see CONNTRACK_ZONE)
  *                nat     WEIR_OUTBOUND  other TCP → REDIRECT 15001
- *   PREROUTING   mangle  WEIR_MARK_IN   connections the agent opened to this pod with a client's address are remembered, and arrive with REPLY_MARK
+ *   PREROUTING   mangle  WEIR_MARK_IN   what the agent sends to this pod with a client's address arrives with REPLY_MARK
  *                nat     WEIR_INBOUND   other TCP → REDIRECT 15006
  *   INPUT        filter  WEIR_GUARD     15001 and 15006 are reached by redirection only
  *
  * In interception mode TPROXY (form `tproxy`), where routing.ts leads the application's connections through lo:
  *
- *   OUTPUT       raw     WEIR_UNTRACKED what stays in the pod is not tracked, so the tables of nat do not see it
  *   PREROUTING   mangle  WEIR_TPROXY    to an address elsewhere → the listener on 15001, whose socket has that address
  *                mangle  WEIR_ARRIVED   what comes from outside is marked, so that the validation of its source asks the pod's own routing
  *
- * and WEIR_MARK_OUT is not needed: all TCP that an application answers leaves through lo. What does not go there (a socket bound to a device, an
+ * What does not go there (a socket bound to a device, an
  * excluded port) meets WEIR_OUTBOUND as in the other mode: routing saves work, capture does not depend on it.
  *
  * Where the mesh lets destinations bypass the agent (form `bypass`), also:
@@ -32,14 +31,13 @@
  * namespace: here its packets have the address that is in the set, both ways.
  *
  * The agent's socket (mark 0x539, IP_TRANSPARENT, the client's address as source) connects to the pod's own address, so
- * its SYN leaves through lo and comes back in through lo with its mark (a mark survives lo and no other device). There the
- * connection gets connmark 0x111; the application's replies, addressed to a client that is elsewhere, get that mark back
- * in OUTPUT and are routed by table 100 to lo, where the agent's socket is.
+ * its SYN leaves through lo and comes back in through lo with its mark (a mark survives lo and no other device). There it becomes
+ * 0x111, which the application's socket takes over (pod-settings.ts): its answers, addressed to a client that is elsewhere, are routed by table 100
+ * to lo, where the agent's socket is, and by that table's route do not pace (docs/adr/0019-marks-of-accepted-sockets.md). Hence no packet of
+ * the agent may arrive with the agent's own mark: an application must never inherit that.
  *
- * Getting it back packet by packet costs a second route look-up each. Where net.ipv4.tcp_fwmark_accept is on (pod-settings.ts), the
- * application's socket takes the mark from the packets that open it, so it is routed right from the SYN+ACK on and belongs to table
- * 100's route from its birth, whose congestion control does not pace (docs/adr/0019-marks-of-accepted-sockets.md). Hence no packet
- * of the agent may arrive with the agent's own mark: an application must never inherit that.
+ * Where the kernel's settings cannot be written (`repliesMarked: false`) the connection is tracked and has the mark instead, and every packet of
+ * an answer is given it and routed again (WEIR_MARK_OUT).
  *
  * Known limits: a process with CAP_NET_RAW or CAP_NET_ADMIN in the pod may set the mark itself and pass its own outbound
  * capture (kernel ≥ 5.17, socket(7) SO_MARK); the destination's inbound capture still holds, as marks do not leave a

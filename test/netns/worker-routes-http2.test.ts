@@ -316,6 +316,25 @@ describe('mirrors', () => {
     assert.equal(await inFlight(), 0);
   });
 
+  for (const end of ['trailers', 'data'] as const) {
+    test(`are sent also when the endpoint has answered before the request ended, here with its ${end}`, async () => {
+      await routes([mirrored('shadow')]);
+      const stream = client.request({ ...call }, { waitForTrailers: end === 'trailers' });
+      const trailersDue = new Promise((resolve) => stream.on('wantTrailers', resolve));
+      stream.write('hel');
+      if (end === 'trailers') stream.end('lo');
+      stream.resume();
+      await new Promise((resolve) => stream.on('end', resolve));
+      assert.deepEqual(seen.get('m'), []);
+      if (end === 'data') stream.end('lo');
+      else void trailersDue.then(() => stream.sendTrailers({ 'x-end': 'yes' }));
+      const last = end === 'data' ? undefined : 'yes';
+      await until(() => seen.get('m')?.[0]?.body === 'hello' && seen.get('m')?.[0]?.trailers['x-end'] === last);
+      await until(async () => (await counter('mirrors_in_flight')) === 0);
+      assert.equal(await inFlight(), 0);
+    });
+  }
+
   test('get nothing of a body that is too long, which is counted', async () => {
     await routes([mirrored('shadow')]);
     handle = (stream) => {

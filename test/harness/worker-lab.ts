@@ -26,6 +26,7 @@ import type { MeshResource, PortProtocol, Service, Workload } from '../../mesh/m
 import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../../mesh/policy-model.ts';
 import type { HttpRoute } from '../../mesh/route-model.ts';
 import { routeRule, type WrittenRule } from '../unit/mesh/resources.ts';
+import { tellResets } from './told-resets.ts';
 
 export const NODE = 'node-0';
 
@@ -216,6 +217,7 @@ export class WorkerLab {
 
   #track(socket: Socket): Socket {
     socket.on('error', () => undefined);
+    tellResets(socket);
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     return socket;

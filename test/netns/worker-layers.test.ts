@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import type { AccessLogMode, ConnectionInfo } from '../../agent/ipc/messages.ts';
+import type { AccessLogMode } from '../../agent/ipc/messages.ts';
 import type { MeshSettings } from '../../mesh/model.ts';
 import { DEFAULT_SETTINGS } from '../../mesh/settings.ts';
 import { httpRoute, type LabPod, WorkerLab, policy, service, workload } from '../harness/worker-lab.ts';
@@ -37,14 +37,6 @@ before(async () => {
 });
 after(() => lab.stop());
 
-async function live(): Promise<readonly ConnectionInfo[]> {
-  const answered = lab.wait((message) => message.type === 'connections');
-  lab.send({ type: 'query', id: 1_000_000, what: 'connections' });
-  const answer = await answered;
-  assert.ok(answer.type === 'connections');
-  return answer.connections;
-}
-
 /** Sends, and resolves with all that came until `text` was among it. */
 async function say(socket: Socket, request: string, text: string): Promise<string> {
   socket.write(request);
@@ -66,9 +58,9 @@ function block(ms: number): void {
 
 /** Resolves when it is closed, with the error that closed it. */
 function closed(socket: Socket): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    socket.on('close', () => resolve((socket.errored as NodeJS.ErrnoException | null)?.code));
-  });
+  let code: string | undefined;
+  socket.on('error', (error: NodeJS.ErrnoException) => (code = error.code));
+  return new Promise((resolve) => socket.on('close', () => resolve(code)));
 }
 
 /** Resolves when the mode holds: the worker may be accepting while the message comes, but answers its messages in order. */
@@ -90,7 +82,7 @@ test('with no telemetry asked for, a connection to an http port is spliced, outb
     await say(socket, MALFORMED, 'Length: 2\r\n\r\n'),
     /^HTTP\/1\.1 200 OK[^]*Length: 1\r\nContent-Length: 2/,
   );
-  const rows = await live();
+  const rows = await lab.connections();
   assert.deepEqual(
     rows.map(({ pod, direction, protocol, service: to, state }) => [pod, direction, protocol, to, state]),
     [['default/a', 'outbound', 'tcp', 'default/web', 'relaying']],
@@ -104,7 +96,7 @@ test('with no telemetry asked for, a connection to an http port is spliced, outb
   await once(inbound, 'connect');
   assert.match(await say(inbound, MALFORMED, 'Length: 2\r\n\r\n'), /^HTTP\/1\.1 200 OK/);
   assert.deepEqual(
-    (await live()).filter(({ direction }) => direction === 'inbound').map(({ protocol }) => protocol),
+    (await lab.connections()).filter(({ direction }) => direction === 'inbound').map(({ protocol }) => protocol),
     ['tcp'],
   );
   inbound.destroy();
@@ -160,7 +152,7 @@ test('a policy with HTTP fields of a pod that is not on this node is that nodeâ€
   ]);
   const socket = lab.dial('a', '10.96.0.31', 80);
   socket.write(GET);
-  for (let rows = await live(); ; rows = await live()) {
+  for (let rows = await lab.connections(); ; rows = await lab.connections()) {
     const row = rows.find(({ service: to }) => to === 'default/far');
     if (row === undefined) continue;
     assert.equal(row.protocol, 'tcp');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import * as http2 from 'node:http2';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { limits } from '../../agent/limits.ts';
+import { until } from '../harness/hang.ts';
 import type { HttpRouteRule } from '../../mesh/route-model.ts';
 import { backend, prefix, rule, setHeaders } from '../harness/route-rules.ts';
 import { httpRoute, policy, service, WorkerLab, workload } from '../harness/worker-lab.ts';
@@ -84,10 +85,6 @@ async function ask(headers: http2.OutgoingHttpHeaders, body: string | null = nul
 }
 
 const call = { ':method': 'POST', ':path': '/pkg.Service/Call', 'content-type': 'application/grpc', te: 'trailers' };
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2));
-}
 
 async function counter(name: string): Promise<number> {
   const { bounds, counters } = await lab.stats();

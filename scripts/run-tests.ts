@@ -1,7 +1,7 @@
 /**
  * The test runner behind scripts/test.
  *
- *   node --import tsx scripts/run-tests.ts [--timeout-ms N] [--root DIR] [GROUP...] [PART-OF-A-PATH...]
+ *   node --import tsx scripts/run-tests.ts [--timeout-ms N] [--hang-ms N] [--root DIR] [GROUP...] [PART-OF-A-PATH...]
  *
  * Node 20's own `--test` takes no globs and calls a folder of .ts files a success; this one fails when nothing ran.
  * The last line is always `N passed, N failed[, N skipped]`.
@@ -16,22 +16,25 @@ import { type FileResult, killAll, runFile } from './runner/run-file.ts';
 const PARALLEL_FILES = 2;
 /** A hang, not a performance check: ten times what the slowest file takes. */
 const FILE_TIMEOUT_MS = 300_000;
+/** Likewise, for what one test (or hook) takes. */
+const HANG_MS = 120_000;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { root: { type: 'string' }, 'timeout-ms': { type: 'string' } },
+    options: { root: { type: 'string' }, 'timeout-ms': { type: 'string' }, 'hang-ms': { type: 'string' } },
   });
   const root = resolve(values.root ?? dirname(fileURLToPath(new URL('.', import.meta.url))));
-  const timeoutMs = Number(values['timeout-ms'] ?? FILE_TIMEOUT_MS);
-  if (!Number.isSafeInteger(timeoutMs) || timeoutMs <= 0) {
-    console.error('run-tests: --timeout-ms needs a positive whole number of milliseconds');
+  const fileMs = Number(values['timeout-ms'] ?? FILE_TIMEOUT_MS);
+  const hangMs = Number(values['hang-ms'] ?? HANG_MS);
+  if (![fileMs, hangMs].every((ms) => Number.isSafeInteger(ms) && ms > 0)) {
+    console.error('run-tests: --timeout-ms and --hang-ms need a positive whole number of milliseconds');
     return 2;
   }
   const files = select(discover(root), positionals);
   const results: FileResult[] = [];
   const run = async (file: TestFile): Promise<void> => {
-    const result = await runFile(file, root, timeoutMs);
+    const result = await runFile(file, root, { fileMs, hangMs });
     results.push(result);
     printFile(result);
   };

@@ -317,8 +317,8 @@ export class Http2Exchange extends Http2ResponseSide implements StreamHandler, S
 
   #onRequestBody(from: Buffer, start: number, length: number, endStream: boolean): void {
     this.requestBytes += length;
-    if (endStream) this.#onRequestEnded();
-    if (this.#copy !== null) this.#copyBody(this.#copy, from, start, length, endStream);
+    if (this.#copy?.add(from, start, length) === false) this.#copy = null;
+    if (endStream) this.#onRequestEnded(null);
     if (this.#waitsFor !== null || this.deadlines?.delayed === true) {
       this.#keepWaiting(from, start, length);
       return;
@@ -346,30 +346,24 @@ export class Http2Exchange extends Http2ResponseSide implements StreamHandler, S
     this.fail(503, 'POD_LIMIT_BUFFERED', 'UO', ENHANCE_YOUR_CALM);
   }
 
-  #copyBody(copy: MessageCopy, from: Buffer, start: number, length: number, endStream: boolean): void {
-    const isShort = copy.add(from, start, length);
-    if (isShort && !endStream) return;
-    this.#copy = null;
-    if (isShort) copy.send(null);
-  }
-
-  #onRequestEnded(): void {
+  /** It has come whole. Copies are sent also when it was answered before its end (RFC 9113 section 8.1). */
+  #onRequestEnded(trailers: HeaderList | null): void {
     this.requestEnded = true;
     if (this.#actions !== null) this.deadlines?.requestComplete(this.#actions.timeouts.requestMs);
+    this.#copy?.send(trailers);
+    this.#copy = null;
     if (this.recorded) this.leave();
   }
 
   #onRequestTrailers(list: HeaderList): void {
-    this.#onRequestEnded();
     // A tunnel has none (RFC 9113 section 8.5).
     if (!trailersAreValid(list) || this.facts?.method === 'CONNECT') {
       this.down.session.malformed(this.down);
       return;
     }
+    this.#onRequestEnded(list);
     if (this.status === 0) this.#requestTrailers = list;
     this.up?.sendTrailers(list);
-    this.#copy?.send(list);
-    this.#copy = null;
   }
 
   #onClientReset(code: number): void {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestFile } from './discover.ts';
-import type { ReportLine } from './reporter.ts';
+import { HANG_VARIABLE, type ReportLine } from './reporter.ts';
 
 export interface Failure {
   readonly test: string;
@@ -25,16 +25,27 @@ export interface FileResult {
   readonly seconds: number;
 }
 
+/** How long a file may take. */
+export interface Patience {
+  /** As a whole. */
+  readonly fileMs: number;
+  /** Between two events of its tests: after that it says where it hangs, if it still can. */
+  readonly hangMs: number;
+}
+
 interface Ending {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  readonly timedOut: boolean;
+  /** It was ended because it took too long as a whole, or because it hung and has said so. */
+  readonly stopped: 'late' | 'hung' | null;
   readonly output: string;
 }
 
 const OUTPUT_CHARACTERS_MAX = 8_000;
 /** From SIGTERM to SIGKILL: a sandbox needs a moment to remove what it made. */
 const GRACE_MS = 5_000;
+/** How often a file's report is looked at for a hang. */
+const LOOK_MS = 500;
 const running = new Set<ChildProcess>();
 
 /** Ends every test process that is still there; for an interrupted run. */
@@ -42,14 +53,14 @@ export function killAll(): void {
   for (const child of running) signalGroup(child, 'SIGKILL');
 }
 
-/** Runs `file`; resolves always. After `timeoutMs` its whole process group is ended and the file has failed. */
-export async function runFile(file: TestFile, root: string, timeoutMs: number): Promise<FileResult> {
+/** Runs `file`; resolves always. When it hangs or takes too long its whole process group is ended and the file has failed. */
+export async function runFile(file: TestFile, root: string, patience: Patience): Promise<FileResult> {
   const folder = mkdtempSync(join(tmpdir(), 'weir-test-'));
   const reportPath = join(folder, 'report');
   const started = performance.now();
   try {
-    const ending = await runProcess(commandOf(file, reportPath), root, timeoutMs);
-    return resultOf(file, readReport(reportPath), ending, timeoutMs, (performance.now() - started) / 1000);
+    const ending = await runProcess(commandOf(file, reportPath), root, patience, () => hangOf(readReport(reportPath)));
+    return resultOf(file, readReport(reportPath), ending, patience, (performance.now() - started) / 1000);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -76,10 +87,17 @@ function commandOf(file: TestFile, reportPath: string): readonly string[] {
   return node;
 }
 
-function runProcess(command: readonly string[], root: string, timeoutMs: number): Promise<Ending> {
+/** @param hang what it says of a hang; null: it has said nothing of one */
+function runProcess(
+  command: readonly string[],
+  root: string,
+  patience: Patience,
+  hang: () => string | null,
+): Promise<Ending> {
   const [program = '', ...args] = command;
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const env = { ...process.env, [HANG_VARIABLE]: String(patience.hangMs) };
+    const child = spawn(program, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
     running.add(child);
     let output = '';
     const keep = (chunk: Buffer): void => {
@@ -87,20 +105,24 @@ function runProcess(command: readonly string[], root: string, timeoutMs: number)
     };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
-    let timedOut = false;
-    const watchdog = setTimeout(() => {
-      timedOut = true;
+    let stopped: Ending['stopped'] = null;
+    const stop = (why: Ending['stopped']): void => {
+      if (stopped !== null) return;
+      stopped = why;
       signalGroup(child, 'SIGTERM');
       setTimeout(() => signalGroup(child, 'SIGKILL'), GRACE_MS).unref();
-    }, timeoutMs);
+    };
+    const watchdog = setTimeout(() => stop('late'), patience.fileMs);
+    const looking = setInterval(() => hang() !== null && stop('hung'), LOOK_MS);
     const finish = (code: number | null, signal: NodeJS.Signals | null): void => {
       if (!running.delete(child)) return;
       clearTimeout(watchdog);
+      clearInterval(looking);
       // What a test left running would disturb the next one, and holds the pipes open.
       signalGroup(child, 'SIGKILL');
       child.stdout.destroy();
       child.stderr.destroy();
-      resolve({ code, signal, timedOut, output });
+      resolve({ code, signal, stopped, output });
     };
     child.on('error', (error) => {
       output += `${error.message}\n`;
@@ -139,11 +161,17 @@ function readReport(path: string): ReportLine[] {
   return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as ReportLine);
 }
 
+/** What the test process has said of a hang; null: nothing. */
+function hangOf(lines: readonly ReportLine[]): string | null {
+  const last = lines.at(-1);
+  return last?.type === 'hang' ? last.report : null;
+}
+
 function resultOf(
   file: TestFile,
   lines: readonly ReportLine[],
   ending: Ending,
-  timeoutMs: number,
+  patience: Patience,
   seconds: number,
 ): FileResult {
   const failures: Failure[] = [];
@@ -154,9 +182,9 @@ function resultOf(
     else if (line.type === 'skip') skipped += 1;
     else if (line.type === 'fail') failures.push({ test: line.name, error: line.error });
   }
-  const verdict = verdictOn(file, lines, ending, timeoutMs, passed + skipped + failures.length);
+  const verdict = verdictOn(file, lines, ending, patience, passed + skipped + failures.length);
   // An ordinary failing test also exits non-zero; that is not a failure of its own.
-  if (verdict !== null && (failures.length === 0 || ending.timedOut)) failures.push(verdict);
+  if (verdict !== null && (failures.length === 0 || ending.stopped !== null)) failures.push(verdict);
   return { file, passed, skipped, failures, output: ending.output, seconds };
 }
 
@@ -165,16 +193,20 @@ function verdictOn(
   file: TestFile,
   lines: readonly ReportLine[],
   ending: Ending,
-  timeoutMs: number,
+  patience: Patience,
   tests: number,
 ): Failure | null {
   const problem = (error: string): Failure => ({ test: '(the file)', error });
   const ended = lines.at(-1)?.type === 'end';
-  if (ending.timedOut) {
+  if (ending.stopped !== null) {
     const busy = lines.filter((line) => line.type === 'running').at(-1);
     const last = busy === undefined ? 'no test had begun' : `the last test that began is "${busy.name}"`;
+    const what =
+      ending.stopped === 'hung'
+        ? `no test began or ended for ${patience.hangMs / 1000} s`
+        : `still running after ${patience.fileMs / 1000} s`;
     return problem(
-      `still running after ${timeoutMs / 1000} s, killed; ${last}. If all its tests had passed, it left open what keeps Node alive (socket, timer, child process)`,
+      `${what}, killed; ${last}. If all its tests had passed, it left open what keeps Node alive (socket, timer, child process)\n${hangOf(lines) ?? ''}`,
     );
   }
   if (file.group === 'netns' && lines.length === 0 && ending.code !== 0) {

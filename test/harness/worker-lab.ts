@@ -15,6 +15,7 @@ import { FrameDecoder, encodeFrame } from '../../agent/ipc/frame.ts';
 import type { Caps } from '../../agent/ipc/caps.ts';
 import type {
   AccessLogMode,
+  ConnectionInfo,
   EnrolledPod,
   FromWorker,
   RequestTrace,
@@ -26,6 +27,8 @@ import type { MeshResource, PortProtocol, Service, Workload } from '../../mesh/m
 import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../../mesh/policy-model.ts';
 import type { HttpRoute } from '../../mesh/route-model.ts';
 import { routeRule, type WrittenRule } from '../unit/mesh/resources.ts';
+import { witness } from './lab-witness.ts';
+import { tellResets } from './told-resets.ts';
 
 export const NODE = 'node-0';
 
@@ -51,6 +54,7 @@ export class WorkerLab {
   #waiting: { test: (message: FromWorker) => boolean; resolve: (message: FromWorker) => void }[] = [];
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
+  readonly #endWitness = witness(this);
   #sequence = 0;
   #nextIndex = 1;
 
@@ -61,6 +65,11 @@ export class WorkerLab {
       ip -6 addr add fd00:77::1/64 dev br0 nodad; ip link set br0 up; sysctl -qw net.ipv4.ip_forward=1`);
     await lab.startWorker(accessLog, cpu, caps);
     return lab;
+  }
+
+  /** Those of dial() and serve() that are not closed. */
+  get openSockets(): ReadonlySet<Socket> {
+    return this.#sockets;
   }
 
   get workerPid(): number {
@@ -153,6 +162,16 @@ export class WorkerLab {
     return answer.stats;
   }
 
+  /** The worker's live connections, the first of them. */
+  async connections(): Promise<readonly ConnectionInfo[]> {
+    const id = ++this.#sequence;
+    const answered = this.wait((message) => message.type === 'connections' && message.id === id);
+    this.send({ type: 'query', id, what: 'connections' });
+    const answer = await answered;
+    assert.ok(answer.type === 'connections');
+    return answer.connections;
+  }
+
   /** The last requests that were logged or refused, newest first; with an id that one. */
   async requests(request: string | null): Promise<readonly RequestTrace[]> {
     const id = ++this.#sequence;
@@ -216,6 +235,7 @@ export class WorkerLab {
 
   #track(socket: Socket): Socket {
     socket.on('error', () => undefined);
+    tellResets(socket);
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     return socket;
@@ -262,6 +282,7 @@ export class WorkerLab {
   }
 
   async stop(): Promise<void> {
+    this.#endWitness();
     for (const socket of this.#sockets) socket.destroy();
     for (const server of this.#servers) server.close();
     for (const child of this.processes) child.kill('SIGKILL');

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { DEFAULT_CAPS } from '../../agent/ipc/caps.ts';
 import type { WrittenRule } from '../unit/mesh/resources.ts';
+import { until } from '../harness/hang.ts';
 import type { Call } from '../harness/grpc/interop-channel.ts';
 import { InteropClient, startServer } from '../harness/grpc/interop-lab.ts';
 import { accept, eachRequest } from '../harness/http2-accept.ts';
@@ -106,10 +107,6 @@ async function expect(name: string, target: string, code: number, why: string): 
     lines().map(({ protocol, grpcStatus }) => [protocol, grpcStatus]),
     lines().map(() => ['grpc', code]),
   );
-}
-
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 describe('weir answers', () => {

@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import * as http2 from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 import type { PortProtocol } from '../../mesh/model.ts';
+import { until } from '../harness/hang.ts';
 import { serveCompressing } from '../harness/grpc/compressing-server.ts';
 import { interopCases } from '../harness/grpc/interop-cases.ts';
 import type { Call } from '../harness/grpc/interop-channel.ts';
@@ -66,11 +67,6 @@ async function statuses(name: string): Promise<Record<string, number>> {
     counted[key] = (counted[key] ?? 0) + requests;
   }
   return counted;
-}
-
-/** Between two looks at what the worker has counted or written. */
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 describe('interop cases', () => {
@@ -137,7 +133,7 @@ describe('as a proxy', () => {
       lab.accessLines
         .map((each) => JSON.parse(each))
         .filter(({ service: to, path }) => to === 'default/as-http' && path.endsWith('/UnimplementedCall'));
-    while (lines().length === 0) await pause();
+    await until(() => lines().length > 0);
     assert.deepEqual(
       lines().map(({ protocol, status, grpcStatus }) => ({ protocol, status, grpcStatus })),
       [{ protocol: 'grpc', status: 200, grpcStatus: 12 }],
@@ -170,12 +166,12 @@ describe('servers that go', () => {
 
   /** Until the worker has seen that many GOAWAYs. */
   async function goAways(count: number): Promise<void> {
-    while (((await lab.stats()).counters['http2_upstream_goaway'] ?? 0) < count) await pause();
+    await until(async () => ((await lab.stats()).counters['http2_upstream_goaway'] ?? 0) >= count);
   }
 
   /** Until that many more calls to the service have succeeded. */
   async function calls(name: string, count: number): Promise<void> {
     const first = (await statuses(name))['grpc 0'] ?? 0;
-    while (((await statuses(name))['grpc 0'] ?? 0) < first + count) await pause();
+    await until(async () => ((await statuses(name))['grpc 0'] ?? 0) >= first + count);
   }
 });

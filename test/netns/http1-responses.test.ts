@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { until } from '../harness/hang.ts';
 import { WorkerLab, service, workload } from '../harness/worker-lab.ts';
 import type { ResponseCase } from '../unit/http1/corpus/corpus-case.ts';
 import { responses } from '../unit/http1/corpus/responses.ts';
@@ -141,7 +142,7 @@ test('a body that comes after its pipelined head is read, on a connection to the
   const post = 'POST /second HTTP/1.1\r\nHost: web\r\nContent-Length: 6\r\n\r\nbeg';
   const client = new Client().send(request('/first') + post);
   await client.until(() => client.text === OK);
-  await waitFor(() => received.endsWith('beg'));
+  await until(() => received.endsWith('beg'));
   client.send('end');
   await client.until(() => client.text === OK + OK);
   assert.equal(client.text, OK + OK);
@@ -184,7 +185,7 @@ describe('1xx', () => {
       if (text.endsWith('body')) socket.write(OK);
     };
     const ignored = new Client().send(POST);
-    const arrived = waitFor(() => received.includes('Expect'));
+    const arrived = until(() => received.includes('Expect'));
     await arrived;
     ignored.send('body');
     await ignored.until(() => ignored.text.endsWith('ok'));
@@ -273,7 +274,3 @@ describe('early responses', () => {
     }
   });
 });
-
-async function waitFor(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
-}

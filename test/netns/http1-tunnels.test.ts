@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { until as eventually } from '../harness/hang.ts';
 import { WorkerLab, httpRoute, policy, service, workload } from '../harness/worker-lab.ts';
 
 const VIP = '10.96.0.62';
@@ -302,7 +303,7 @@ describe('CONNECT', () => {
     await until(() => client.text !== '');
     client.socket.destroy();
     const line = (): string | undefined => lab.accessLines.find((each) => each.includes('logged.example'));
-    while (line() === undefined) await new Promise((resolve) => setImmediate(resolve));
+    await eventually(() => line() !== undefined);
     const { method, host, path, status } = JSON.parse(line() as string) as Record<string, unknown>;
     assert.deepEqual([method, host, path, status], ['CONNECT', 'logged.example', '', 200]);
   });
@@ -319,7 +320,7 @@ test('what weir answers itself counts by its body, as any response does', async 
       client.socket.destroy();
       const line = (): string | undefined =>
         lab.accessLines.find((each) => each.includes(`"${method}"`) && each.includes('/counted'));
-      while (line() === undefined) await new Promise((resolve) => setImmediate(resolve));
+      await eventually(() => line() !== undefined);
       const { bytesToClient } = JSON.parse(line() as string) as { bytesToClient: number };
       const length = Number(/content-length: (\d+)/.exec(client.text)?.[1]);
       assert.equal(bytesToClient, counts ? length : 0);

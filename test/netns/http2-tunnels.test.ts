@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import * as http2 from 'node:http2';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { limits } from '../../agent/limits.ts';
+import { until } from '../harness/hang.ts';
 import { accept, eachRequest } from '../harness/http2-accept.ts';
 import {
   ACK,
@@ -333,7 +334,7 @@ describe('an endpoint whose SETTINGS are late', () => {
     tunnel.stream.close(NGHTTP2_CANCEL);
     await tunnel.closed;
     // The worker has heard of it: the two connections are not in step.
-    while (gone() === before) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => gone() !== before);
     const other = open(session, WEBSOCKET);
     peer.send(...AGREES);
     assert.equal((await other.answered)[':status'], 200);

@@ -55,7 +55,8 @@ export async function pingTls(socket: Socket, serverName: string, trickled = 0):
   const transport = trickled === 0 ? socket : new Trickle(socket, trickled);
   const secured: TLSSocket = connect({ socket: transport, servername: serverName, rejectUnauthorized: false });
   try {
-    const ended = Promise.race([once(secured, 'close'), once(secured, 'error')]).then(() => []);
+    // Half open, as the socket below may be: an end need not close it.
+    const ended = Promise.race(['close', 'error', 'end'].map((event) => once(secured, event))).then(() => []);
     secured.write('ping');
     const [answer] = (await Promise.race([once(secured, 'data'), ended])) as [Buffer | undefined];
     return answer?.toString() ?? '';

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import * as tls from 'node:tls';
+import { until } from '../harness/hang.ts';
 import { DEFAULT_SETTINGS } from '../../mesh/settings.ts';
 import type { ServiceEntry, SidecarScope } from '../../mesh/traffic-model.ts';
 import { backend, rule, setHeaders } from '../harness/route-rules.ts';
@@ -119,10 +120,6 @@ function handshake(socket: Socket, servername: string): Promise<void> {
   const secure = tls.connect({ socket, servername });
   secure.on('error', () => undefined);
   return new Promise((resolve) => socket.on('close', resolve));
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 describe('a host that a ServiceEntry names', () => {

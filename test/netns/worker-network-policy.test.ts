@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { NetworkPolicy, NetworkRule } from '../../mesh/policy-model.ts';
+import { until } from '../harness/hang.ts';
 import { type LabPod, policy, service, WorkerLab, workload } from '../harness/worker-lab.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
@@ -96,7 +97,7 @@ for (const [name, rules, app] of [
       assert.equal(accepted, 0);
       const isLogged = (line: string): boolean =>
         line.includes('"reason":"NETWORK_POLICY_DENIED","policy":"default/deny"');
-      while (!lab.accessLines.some(isLogged)) await new Promise((resolve) => setTimeout(resolve, 2));
+      await until(() => lab.accessLines.some(isLogged));
     });
   });
 }

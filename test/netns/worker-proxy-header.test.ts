@@ -5,6 +5,7 @@ import { connect as connectHttp2, createServer } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
 import { readProxyHeader } from '../../agent/proxy-protocol/header.ts';
+import { until } from '../harness/hang.ts';
 import { type LabPod, WorkerLab, policy, service, workload } from '../harness/worker-lab.ts';
 import { binaryHeader, checksummed, IPV4_BLOCK, IPV6_BLOCK } from '../unit/proxy-protocol/headers.ts';
 import { hello, serverNames } from '../unit/tls/hellos.ts';
@@ -67,14 +68,6 @@ function fromOutside(port: number): Socket {
   const socket = connect({ host: b.ip, port });
   socket.on('error', () => undefined);
   return socket;
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 2_000; i++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  assert.fail('the expected state was not reached in time');
 }
 
 async function withPolicy(rule: Parameters<typeof policy>[3][number], body: () => Promise<void>): Promise<void> {

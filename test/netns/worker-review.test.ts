@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { LimitName } from '../../agent/limits.ts';
 import { VERIFY_ADDRESS_V4, VERIFY_PORT } from '../../mesh/ports.ts';
+import { until } from '../harness/hang.ts';
 import { type LabPod, WorkerLab, policy, service, workload } from '../harness/worker-lab.ts';
 
 const VIP = '10.96.0.40';
@@ -122,7 +123,7 @@ describe('connections', () => {
       text += chunk.toString('latin1');
     });
     socket.resume();
-    await waitFor(() => text.split('HTTP/1.1 200').length === 401 && text.length > 400 * 30_000);
+    await until(() => text.split('HTTP/1.1 200').length === 401 && text.length > 400 * 30_000);
     assert.deepEqual(text.match(/\/n\d+/g), paths);
     socket.destroy();
     await serve(answering(OK));
@@ -136,7 +137,7 @@ describe('connections', () => {
       text += chunk.toString('latin1');
     });
     socket.write('POST /first HTTP/1.1\r\nHost: web\r\nContent-Length: 10\r\n\r\nhello');
-    await waitFor(() => server.sockets.length > 0 && server.text.includes('hello'));
+    await until(() => server.sockets.length > 0 && server.text.includes('hello'));
     // Both events are ready when the worker looks next, the client's first: it is the write that finds out.
     process.kill(lab.workerPid, 'SIGSTOP');
     socket.write('world' + 'POST /second HTTP/1.1\r\nHost: web\r\nContent-Length: 3\r\n\r\nabc');
@@ -145,7 +146,7 @@ describe('connections', () => {
     await pause(50);
     onServer = answering(OK); // for the next connection
     process.kill(lab.workerPid, 'SIGCONT');
-    await waitFor(() => /HTTP\/1\.1 502[^]*HTTP\/1\.1 200/.test(text)).catch(() => assert.fail(`answers: ${text}`));
+    await until(() => /HTTP\/1\.1 502[^]*HTTP\/1\.1 200/.test(text)).catch(() => assert.fail(`answers: ${text}`));
     socket.destroy();
   });
 
@@ -153,7 +154,7 @@ describe('connections', () => {
     const server = await serverSockets();
     const socket = lab.dial('a', VIP, 80);
     socket.write('POST /upload HTTP/1.1\r\nHost: web\r\nContent-Length: 100\r\n\r\nhello');
-    await waitFor(() => server.text.includes('hello'));
+    await until(() => server.text.includes('hello'));
     process.kill(lab.workerPid, 'SIGSTOP');
     socket.write('more');
     await pause(50);
@@ -189,7 +190,7 @@ describe('connections', () => {
     socket.write('P'); // may become a method
     await once(socket, 'data');
     socket.write('ING\r\n');
-    await waitFor(() => heard.endsWith('ING\r\n'));
+    await until(() => heard.endsWith('ING\r\n'));
     assert.equal(heard, 'PING\r\n');
     socket.destroy();
     await serve(answering(OK));
@@ -213,13 +214,13 @@ describe('connections', () => {
       closed = true;
     });
     socket.write('GET /ws HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
-    await waitFor(() => text.includes('\r\n\r\n'));
+    await until(() => text.includes('\r\n\r\n'));
     await lab.mesh([service('unrelated', '10.96.0.99', 80, 'http')]);
     socket.write('still here');
-    await waitFor(() => text.endsWith('still here') || closed);
+    await until(() => text.endsWith('still here') || closed);
     assert.equal(closed, false, 'the tunnel was cut by an unrelated change');
     await lab.mesh([policy('ws', 'ALLOW', { app: 'b' }, [{ to: [{ paths: ['/other'] }] }])]);
-    await waitFor(() => closed);
+    await until(() => closed);
     await lab.mesh([], [{ kind: 'authorizationPolicy', key: 'default/ws' }]);
     await serve(answering(OK));
   });
@@ -359,7 +360,7 @@ describe('bounds', () => {
     const refused = closed;
     for (const socket of sockets) socket.destroy();
     assert.ok(refused >= 12, `${20 - refused} of 20 are open, 8 are allowed`);
-    await waitForAsync(async () => (await podStats('a')).connectionsActive === 0);
+    await until(async () => (await podStats('a')).connectionsActive === 0);
   });
 });
 
@@ -397,7 +398,7 @@ async function queuedAnswer(spare: number): Promise<{ socket: Socket; size: numb
   const first = await fill(40 * MIB);
   const capacity = (await settled(async () => (await podStats('a')).bytesIn)) - start;
   first.destroy();
-  await waitForAsync(async () => (await podStats('a')).connectionsActive === 0);
+  await until(async () => (await podStats('a')).connectionsActive === 0);
   const size = capacity - spare;
   const socket = await fill(size);
   await settled(async () => (await podStats('a')).bytesIn);
@@ -447,16 +448,4 @@ async function settled(figure: () => Promise<number>): Promise<number> {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function waitFor(condition: () => boolean): Promise<void> {
-  return waitForAsync(async () => condition());
-}
-
-async function waitForAsync(condition: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 600; i++) {
-    if (await condition()) return;
-    await pause(5);
-  }
-  assert.fail('the expected state was not reached in time');
 }

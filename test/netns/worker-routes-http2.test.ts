@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import * as http2 from 'node:http2';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { limits } from '../../agent/limits.ts';
+import { until } from '../harness/hang.ts';
 import type { HttpRouteRule } from '../../mesh/route-model.ts';
 import { backend, prefix, rule, setHeaders } from '../harness/route-rules.ts';
 import { httpRoute, policy, service, WorkerLab, workload } from '../harness/worker-lab.ts';
@@ -84,10 +85,6 @@ async function ask(headers: http2.OutgoingHttpHeaders, body: string | null = nul
 }
 
 const call = { ':method': 'POST', ':path': '/pkg.Service/Call', 'content-type': 'application/grpc', te: 'trailers' };
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2));
-}
 
 async function counter(name: string): Promise<number> {
   const { bounds, counters } = await lab.stats();
@@ -315,6 +312,25 @@ describe('mirrors', () => {
     await until(async () => (await counter('mirrors_in_flight')) === 0);
     assert.equal(await inFlight(), 0);
   });
+
+  for (const end of ['trailers', 'data'] as const) {
+    test(`are sent also when the endpoint has answered before the request ended, here with its ${end}`, async () => {
+      await routes([mirrored('shadow')]);
+      const stream = client.request({ ...call }, { waitForTrailers: end === 'trailers' });
+      const trailersDue = new Promise((resolve) => stream.on('wantTrailers', resolve));
+      stream.write('hel');
+      if (end === 'trailers') stream.end('lo');
+      stream.resume();
+      await new Promise((resolve) => stream.on('end', resolve));
+      assert.deepEqual(seen.get('m'), []);
+      if (end === 'data') stream.end('lo');
+      else void trailersDue.then(() => stream.sendTrailers({ 'x-end': 'yes' }));
+      const last = end === 'data' ? undefined : 'yes';
+      await until(() => seen.get('m')?.[0]?.body === 'hello' && seen.get('m')?.[0]?.trailers['x-end'] === last);
+      await until(async () => (await counter('mirrors_in_flight')) === 0);
+      assert.equal(await inFlight(), 0);
+    });
+  }
 
   test('get nothing of a body that is too long, which is counted', async () => {
     await routes([mirrored('shadow')]);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import * as http2 from 'node:http2';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { until } from '../harness/hang.ts';
 import { backend, rule } from '../harness/route-rules.ts';
 import { httpRoute, service, WorkerLab, workload } from '../harness/worker-lab.ts';
 
@@ -58,10 +59,6 @@ beforeEach(() => {
   asked.set('multi', []);
   answers = true;
 });
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
-}
 
 /** `status body` of a request in either version. */
 async function ask(version: 1 | 2, ip: string, path: string, body: string): Promise<string> {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { until } from '../harness/hang.ts';
 import type { HttpRouteRule } from '../../mesh/route-model.ts';
 import { limits } from '../../agent/limits.ts';
 import { DEFAULT_SETTINGS } from '../../mesh/settings.ts';
@@ -80,10 +81,6 @@ function ask(request: string): Promise<string> {
 }
 
 const get = (target: string, fields = ''): string => `GET ${target} HTTP/1.1\r\nHost: web\r\n${fields}\r\n`;
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2));
-}
 
 /** How a connection ends. */
 function closed(socket: Socket): Promise<'reset' | 'ended'> {

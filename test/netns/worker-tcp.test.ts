@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { until } from '../harness/hang.ts';
 import { type LabPod, WorkerLab, policy, service, workload } from '../harness/worker-lab.ts';
 
 let lab: WorkerLab;
@@ -74,7 +75,7 @@ for (const [name, vip] of [
     });
     const other = lab.dial('a', vip, 1);
     other.write('\x01\x02\x03');
-    await waitFor(async () => (await lab.stats()).pods.some((pod) => pod.name === 'a' && pod.connectionsActive > 0));
+    await until(async () => (await lab.stats()).pods.some((pod) => pod.name === 'a' && pod.connectionsActive > 0));
     other.resetAndDestroy();
     await serverEnded;
   });
@@ -93,9 +94,9 @@ test('a zero window stops the sender, and everything arrives once it opens', asy
   socket.end(body, () => {
     flushed = true;
   });
-  await waitFor(() => server !== null);
+  await until(() => server !== null);
   const before = await rssOf(lab.workerPid);
-  await waitFor(async () => (await lab.stats()).pods.some((pod) => pod.name === 'a' && pod.bytesOut > 200_000));
+  await until(async () => (await lab.stats()).pods.some((pod) => pod.name === 'a' && pod.bytesOut > 200_000));
   assert.equal(flushed, false, 'the sender was held back');
   assert.ok((await rssOf(lab.workerPid)) - before < 16 * 1024 * 1024, 'what the server does not read is not kept here');
   let received = 0;
@@ -134,7 +135,7 @@ test('a policy change cuts a live connection that is no longer allowed, and no o
   assert.equal(await lab.exchange('a', RAW, 1, 'ping'), '');
   assert.equal(reached, false);
   const refusals = (): number => lab.accessLines.filter((line) => line.includes('RBAC_DENIED')).length;
-  while (refusals() < 2) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => refusals() >= 2);
   const denied = lab.accessLines
     .map((line) => JSON.parse(line) as Record<string, unknown>)
     .filter((line) => line['reason'] === 'RBAC_DENIED');
@@ -216,14 +217,6 @@ async function rssOf(pid: number): Promise<number> {
   const { readFile } = await import('node:fs/promises');
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
-}
-
-async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 2_000; i++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  assert.fail('the expected state was not reached in time');
 }
 
 test('inside a node nothing paces: both legs of a relay are without congestion control of their own', async () => {

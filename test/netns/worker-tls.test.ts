@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { until } from '../harness/hang.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy-model.ts';
 import type { StreamBackend, TcpRoute, TlsRoute } from '../../mesh/route-model.ts';
 import { tcpRoute as builtTcpRoute, tlsRoute as builtTlsRoute } from '../unit/mesh/resources.ts';
@@ -40,14 +41,6 @@ after(() => lab.stop());
 
 function logged(): Record<string, unknown>[] {
   return lab.accessLines.map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 2_000; i++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  assert.fail('the expected state was not reached in time');
 }
 
 /** Applies policies and routes for the time of a test. */

@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { onHang } from '../harness/hang.ts';
 
 const WEIR = fileURLToPath(new URL('../../dist/cli/weir.js', import.meta.url));
 export const ECHO = fileURLToPath(new URL('fixtures/echo.mjs', import.meta.url));
@@ -72,6 +73,7 @@ export class Corner {
   readonly #running: Running[] = [];
   readonly #prefix: readonly string[];
   readonly #environment: NodeJS.ProcessEnv;
+  readonly #endWitness = onHang(() => this.#unfinished());
 
   constructor(environment: NodeJS.ProcessEnv = {}, prefix: readonly string[] = []) {
     this.#prefix = prefix;
@@ -145,8 +147,18 @@ export class Corner {
     return JSON.parse(text) as EchoAnswer;
   }
 
+  /** What runs, and the last of what it printed. */
+  #unfinished(): string {
+    const live = this.#running.filter(({ child }) => child.exitCode === null && child.signalCode === null);
+    const lines = live.map(
+      ({ child, stdout, stderr }) => `${child.spawnargs.join(' ')}\n${(stdout + stderr).slice(-1_000)}`,
+    );
+    return `started and not finished:\n${lines.join('\n')}`;
+  }
+
   /** Ends what still runs and removes the folder. */
   async close(): Promise<void> {
+    this.#endWitness();
     for (const running of this.#running) await running.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }

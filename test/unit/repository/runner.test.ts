@@ -9,9 +9,12 @@ import { fileURLToPath } from 'node:url';
 
 const runner = fileURLToPath(new URL('../../../scripts/run-tests.ts', import.meta.url));
 const tsx = import.meta.resolve('tsx');
+const harness = new URL('../../harness/hang.ts', import.meta.url).href;
 const header = "import { test } from 'node:test';\nimport assert from 'node:assert/strict';\n";
 const good = `${header}test('good', () => assert.equal(1, 1));\n`;
 const folders: string[] = [];
+/** Enough for a file to be loaded and its first test to begin, on a loaded machine. */
+const LOADED_MS = 6_000;
 
 afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
@@ -121,12 +124,31 @@ test('a file that exits with success before its tests have run fails', () => {
 
 test('a hanging file is killed, with what it started, and fails', () => {
   const hangs = `${header}import { spawn } from 'node:child_process';\nconst child = spawn('sleep', ['1000']);\nconsole.log('child ' + child.pid);\ntest('hangs', () => new Promise((r) => setTimeout(r, 600_000)));\n`;
-  const result = run(project({ 'test/unit/hangs.test.ts': hangs }), '--timeout-ms', '2000');
+  const result = run(project({ 'test/unit/hangs.test.ts': hangs }), '--timeout-ms', String(LOADED_MS));
   assert.equal(result.code, 1);
-  assert.match(result.output, /still running after 2 s, killed; the last test that began is "hangs"/);
+  assert.match(result.output, /still running after 6 s, killed; the last test that began is "hangs"/);
   const pid = Number(/child (\d+)/.exec(result.output)?.[1]);
   assert.ok(pid > 1, result.output);
   assert.equal(isAlive(pid), false);
+});
+
+test('a file that hangs in a test is ended long before its time is over, and says what its harness knows', () => {
+  const hangs = `${header}import { onHang } from '${harness}';
+onHang(() => 'the worker has no connection');
+onHang(() => new Promise(() => undefined));
+test('hangs', () => new Promise((r) => setTimeout(r, 600_000)));\n`;
+  const result = run(project({ 'test/unit/hangs.test.ts': hangs }), '--hang-ms', String(LOADED_MS));
+  assert.equal(result.code, 1);
+  assert.match(result.output, /no test began or ended for 6 s, killed; the last test that began is "hangs"/);
+  assert.match(result.output, /the worker has no connection\n.*a witness said nothing/);
+});
+
+test('a file whose tests together or in a blocked loop take longer than one may hang is left alone', () => {
+  const slow = `${header}import { execFileSync } from 'node:child_process';
+for (let i = 0; i < 3; i++) test('short', () => new Promise((r) => setTimeout(r, ${LOADED_MS / 2.5})));
+test('blocks', () => void execFileSync('sleep', ['${LOADED_MS / 1_000 + 1}']));\n`;
+  const result = run(project({ 'test/unit/slow.test.ts': slow }), '--hang-ms', String(LOADED_MS));
+  assert.equal(result.last, '4 passed, 0 failed');
 });
 
 test('skipped tests are counted apart, and skipping everything is not passing', () => {

@@ -29,6 +29,8 @@ export interface AgentOptions {
   /** The node's network namespace. */
   readonly hostNetns: string;
   readonly excludeNamespaces: readonly string[];
+  /** Who is asked for the host names of ServiceEntries, `ip` or `ip:port`; empty: those of /etc/resolv.conf. */
+  readonly dnsServers: readonly string[];
   /** What pods may use of each worker. */
   readonly caps: Caps;
   /** When the agent ends, how long connections may go on. */

@@ -1,7 +1,7 @@
 /**
  * One agent, put together: what starts in which order, and how it ends.
  *
- *   alone:  admin socket (also the lock on the run dir) → snapshot → workers with the mesh → pods of the previous run, listeners
+ *   alone:  admin socket (also the lock on the run dir) → snapshot → workers with the mesh, host names → pods of the previous run, listeners
  *           before rules → CNI server → controller → ready
  *   beside: another agent is in charge (succession.ts): announce → its snapshot → workers → controller has caught up → listeners for
  *           its pods → CNI socket taken, requests wait → it yields → last changes → it leaves → CNI requests served → ready
@@ -42,6 +42,8 @@ import { HandOver } from './hand-over.ts';
 import { type AgentLog, messageOf } from './log.ts';
 import { type ApplyResult, MeshHub } from './mesh-hub.ts';
 import { MetricsEndpoint } from './metrics-endpoint.ts';
+import { DnsLookup } from './name-lookup.ts';
+import { NameResolver } from './name-resolver.ts';
 import type { AgentOptions } from './options.ts';
 import { awaitIdentity } from './pod-identity.ts';
 import { PodTable } from './pod-table.ts';
@@ -74,6 +76,8 @@ export class Supervisor {
   readonly #podRules = new PodRules();
   readonly #enrolment: Enrolment;
   readonly #bypass: BypassSets;
+  readonly #dns: DnsLookup;
+  readonly #names: NameResolver;
   readonly #cni: CniServer;
   readonly #view: AgentView;
   readonly #snapshotPath: string;
@@ -148,6 +152,13 @@ export class Supervisor {
       enrolled: () => this.#enrolment.list(),
       accessLog: () => this.#pool.accessLog,
       log: write,
+    });
+    this.#dns = new DnsLookup({ servers: options.dnsServers });
+    this.#names = new NameResolver({
+      hub: this.#hub,
+      lookup: (query) => this.#dns.lookup(query),
+      log,
+      random: Math.random,
     });
     this.#cni = new CniServer(this.#enrolment, `${options.runDir}/cni.sock`);
     this.#drain = new DrainState(options.drainDeadlineMs, {
@@ -254,6 +265,8 @@ export class Supervisor {
   }
 
   async #close(): Promise<void> {
+    this.#names.close();
+    this.#dns.close();
     await this.#store.close();
     this.#admin.withdraw();
     this.#admin.server.close();
@@ -269,7 +282,7 @@ export class Supervisor {
     this.#step = 'configuration';
     await this.#loadSnapshot();
     this.#step = 'workers';
-    await this.#pool.start();
+    await this.#startWorkers();
     if (this.#isStopping()) return;
     this.#step = 'pods';
     await this.#bypass.request();
@@ -287,6 +300,11 @@ export class Supervisor {
     this.#control.start();
   }
 
+  /** Before the first connection comes: the names of the stored configuration lead somewhere, where DNS answers soon enough. */
+  async #startWorkers(): Promise<void> {
+    await Promise.all([this.#pool.start(), this.#names.settled(limits.nameFirstAnswerMs)]);
+  }
+
   async #startBeside(before: Predecessor, silent: boolean): Promise<void> {
     const takeover = new Takeover(
       {
@@ -302,7 +320,7 @@ export class Supervisor {
         },
         ended: () => this.#isStopping(),
         loadConfiguration: () => this.#loadSnapshot(),
-        startWorkers: () => this.#pool.start(),
+        startWorkers: () => this.#startWorkers(),
       },
       before,
     );
@@ -402,6 +420,7 @@ export class Supervisor {
       verify: async (enrolled) => verifyDocument(enrolled, await this.#verify(enrolled)),
       iptables: () => ({ backend: this.#podRules.backend }),
       bypass: this.#bypass,
+      names: () => this.#names.document(),
       notReady: () => this.#notReady(),
       instance: this.#options.instance,
       drain: this.#drain,

@@ -128,7 +128,7 @@ test('a new worker has caught up only when it has applied every frame of the sta
 test('a whole state is split into frames near the bound that carry every resource once, in order', () => {
   const resources = Array.from({ length: 50 }, (_, i) => workload(`pod-${i}`));
   const one = JSON.stringify(resources[0]).length;
-  const frames = fullStateFrames(resources, 7, one * 10);
+  const frames = fullStateFrames(resources, [], 7, one * 10);
   assert.ok(frames.length >= 5, `${frames.length} frames`);
   const seen = frames.flatMap((frame) => {
     assert.ok(frame.length < one * 12);
@@ -136,5 +136,5 @@ test('a whole state is split into frames near the bound that carry every resourc
     return message.delta.upserts;
   });
   assert.deepEqual(seen, resources);
-  assert.equal(fullStateFrames([], 0, 10).length, 1);
+  assert.equal(fullStateFrames([], [], 0, 10).length, 1);
 });

@@ -171,7 +171,10 @@ function withoutWorkload(mesh: MeshState, { destination }: ExplainRequest, clust
   const shown = names.slice(0, NAMES_SHOWN).join(', ');
   return mesh.resolvesNames
     ? { ...NO_WORKLOAD, because: `503: the agent has found no address for ${shown}` }
-    : { ...OUTSIDE, because: `${OUTSIDE.because}, where the agent's resolver finds ${shown} (nowhere while it finds nothing)` };
+    : {
+        ...OUTSIDE,
+        because: `${OUTSIDE.because}, where the agent's resolver finds ${shown} (nowhere while it finds nothing)`,
+      };
 }
 
 /** Names told in one line. */

@@ -56,12 +56,6 @@ describe('a ServiceEntry by address', () => {
     assert.equal(shown(state.resolve('198.51.100.2', 80)), 'unknown');
   });
 
-  it('with endpoints named by host only keeps it too: the client has looked the name up', () => {
-    const endpoints = [entryEndpoint('real.example.com')];
-    const state = stateOf(serviceEntry({ name: 'e', addresses: [VIP], resolution: 'DNS', endpoints }));
-    assert.equal(shown(state.resolve(VIP, 80)), 'api.example.com shop: dialled');
-  });
-
   it('goes to static endpoints at their own ports', () => {
     const endpoints = [entryEndpoint('203.0.113.1'), entryEndpoint('203.0.113.2', { ports: { '80': 8080 } })];
     const entry = serviceEntry({ name: 'e', addresses: [VIP], resolution: 'STATIC', endpoints });

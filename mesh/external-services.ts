@@ -100,38 +100,53 @@ export function firstAddresses(addresses: readonly Ip[]): readonly Ip[] {
 
 const FAMILIES: readonly Family[] = [4, 6];
 
+/** An endpoint as a workload; null: it has no address. */
+export interface EntryMember {
+  readonly uid: string;
+  readonly workload: Workload | null;
+}
+
 /**
- * The endpoints that have an address. @param answerOf what a name leads to; empty: nowhere, or it is not known yet
+ * The endpoints, or those alone that go by a name.
+ * @param answerOf what a name leads to; empty: nowhere, or it is not known yet
+ * @param only null: all of them
  */
-export function workloadsOfEntry(entry: ServiceEntry, answerOf: (name: string) => readonly Ip[]): readonly Workload[] {
+export function membersOfEntry(
+  entry: ServiceEntry,
+  answerOf: (name: string) => readonly Ip[],
+  only: string | null = null,
+): readonly EntryMember[] {
   const resolved = (name: string): readonly Ip[] => {
     const addresses = answerOf(name);
     // Sorted: to whoever uses all of them, the same ones in another order are no change.
     return usesFirstAddress(entry) ? firstAddresses(addresses) : [...addresses].sort();
   };
-  if (hostsAreNames(entry)) return workloadsOfHosts(entry, resolved);
+  if (hostsAreNames(entry)) return membersByHost(entry, resolved, only);
   // Endpoints are many, hosts may be, and most endpoints have the ports of the entry: what those back is made once.
   const byPorts = new Map<string, Workload['services']>();
   return entry.endpoints.flatMap((endpoint, index) => {
+    if (only !== null && endpoint.address !== only) return [];
     const ip = canonicalIp(endpoint.address);
-    const addresses = ip !== null ? [ip] : isByName(entry) ? resolved(endpoint.address) : [];
-    if (addresses.length === 0) return [];
     const key = JSON.stringify(endpoint.ports);
     const services = byPorts.get(key) ?? servicesOfEndpoint(entry, endpoint);
     byPorts.set(key, services);
+    const addresses = ip !== null ? [ip] : isByName(entry) ? resolved(endpoint.address) : [];
     const prefix = ip === null ? RESOLVED_PREFIX : UID_PREFIX;
-    return [workloadOf(entry, endpoint, addresses, { prefix, suffix: String(index) }, services)];
+    return [memberOf(entry, endpoint, addresses, { prefix, suffix: String(index) }, services)];
   });
 }
 
 /** Each host backed by what its own name leads to. */
-function workloadsOfHosts(entry: ServiceEntry, resolved: (name: string) => readonly Ip[]): readonly Workload[] {
+function membersByHost(
+  entry: ServiceEntry,
+  resolved: (name: string) => readonly Ip[],
+  only: string | null,
+): readonly EntryMember[] {
   const ports = targetPorts(entry);
   return entry.hosts.flatMap((host) => {
-    const addresses = isName(host) ? resolved(host) : [];
-    if (addresses.length === 0) return [];
+    if ((only !== null && host !== only) || !isName(host)) return [];
     const services = { [`${entry.namespace}/${host}`]: ports };
-    return [workloadOf(entry, HOST_ITSELF, addresses, { prefix: RESOLVED_PREFIX, suffix: host }, services)];
+    return [memberOf(entry, HOST_ITSELF, resolved(host), { prefix: RESOLVED_PREFIX, suffix: host }, services)];
   });
 }
 
@@ -165,16 +180,18 @@ function servicesOfEndpoint(entry: ServiceEntry, { ports }: ServiceEntryEndpoint
   return byHost(entry, targets);
 }
 
-function workloadOf(
+function memberOf(
   entry: ServiceEntry,
   endpoint: Pick<ServiceEntryEndpoint, 'serviceAccount' | 'labels' | 'locality'>,
   addresses: readonly Ip[],
   id: { readonly prefix: string; readonly suffix: string },
   services: Workload['services'],
-): Workload {
-  return {
+): EntryMember {
+  const uid = `${id.prefix}${entry.namespace}/${entry.name}/${id.suffix}`;
+  if (addresses.length === 0) return { uid, workload: null };
+  const workload: Workload = {
     kind: 'workload',
-    uid: `${id.prefix}${entry.namespace}/${entry.name}/${id.suffix}`,
+    uid,
     namespace: entry.namespace,
     name: `${entry.name}-${id.suffix}`,
     serviceAccount: endpoint.serviceAccount,
@@ -192,6 +209,7 @@ function workloadOf(
     locality: endpoint.locality,
     services,
   };
+  return { uid, workload };
 }
 
 function byHost(entry: ServiceEntry, ports: readonly TargetPort[]): Record<NamespacedName, readonly TargetPort[]> {

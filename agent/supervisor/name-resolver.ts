@@ -114,9 +114,10 @@ export class NameResolver {
     for (const query of queries) void this.#ask(query);
     if (this.#dueTimer !== null) clearTimeout(this.#dueTimer);
     this.#dueTimer = null;
-    const dueMs = this.#schedule.nextDueMs;
     // With all lookups taken, the end of one of them is what to wait for.
-    if (dueMs === Infinity || this.#running >= limits.nameLookupsAtOnce) return;
+    if (this.#running >= limits.nameLookupsAtOnce) return;
+    const dueMs = this.#schedule.nextDueMs;
+    if (dueMs === Infinity) return;
     this.#dueTimer = setTimeout(() => this.#work(), Math.max(1, Math.ceil(dueMs - nowMs)));
   }
 

@@ -77,11 +77,11 @@ class Asked implements Query {
 const FAMILIES: readonly Family[] = [4, 6];
 
 /**
- * Where no TCP service is, or only the pod itself that dials: this network, loopback, multicast and reserved, IPv4 in IPv6. An answer
- * that names them is a mistake, or means harm.
+ * Where no TCP service is, or only the pod itself that dials: this network, loopback, multicast and reserved. An answer that names them
+ * is a mistake, or means harm.
  */
 const NOWHERE = new CidrSet(
-  ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3', '::/127', 'ff00::/8', '::ffff:0:0/96'].map((text) => {
+  ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3', '::/127', 'ff00::/8'].map((text) => {
     const block = parseCidr(text);
     if (block === null) throw new Error(`${text} is no block`);
     return block;
@@ -93,6 +93,8 @@ export class NameSchedule {
   readonly #bounds: NameBounds;
   readonly #random: () => number;
   readonly #names = new Map<string, readonly Asked[]>();
+  /** The queries of all names. */
+  #all: readonly Asked[] = [];
   #omitted = 0;
 
   /** @param random yields [0, 1) */
@@ -121,11 +123,13 @@ export class NameSchedule {
         );
     }
     this.#omitted = omitted;
+    this.#all = [...this.#names.values()].flat();
   }
 
   /** At most so many queries that are to be made now, the longest due first. Each must be concluded. */
   due(nowMs: number, countMax: number): readonly Query[] {
-    const found = this.#all().filter(({ running, dueMs }) => !running && dueMs <= nowMs);
+    if (countMax <= 0) return [];
+    const found = this.#all.filter(({ running, dueMs }) => !running && dueMs <= nowMs);
     const taken = found.sort((a, b) => a.dueMs - b.dueMs).slice(0, countMax);
     for (const query of taken) query.running = true;
     this.counters.lookups += taken.length;
@@ -134,7 +138,7 @@ export class NameSchedule {
 
   /** When the next query that does not run is due; Infinity: there is none. */
   get nextDueMs(): number {
-    return this.#all().reduce((next, { running, dueMs }) => (running ? next : Math.min(next, dueMs)), Infinity);
+    return this.#all.reduce((next, { running, dueMs }) => (running ? next : Math.min(next, dueMs)), Infinity);
   }
 
   /** The query is still one of those that are made. */
@@ -166,7 +170,7 @@ export class NameSchedule {
 
   /** Every query has ended once, well or not. */
   get settled(): boolean {
-    return this.#all().every(({ concluded }) => concluded);
+    return this.#all.every(({ concluded }) => concluded);
   }
 
   states(): readonly NameState[] {
@@ -180,10 +184,6 @@ export class NameSchedule {
 
   #find(query: Query): Asked | undefined {
     return this.#names.get(query.name)?.find((each) => each === query);
-  }
-
-  #all(): Asked[] {
-    return [...this.#names.values()].flat();
   }
 
   #answered(asked: Asked, result: Exclude<LookupResult, { readonly kind: 'failed' }>, nowMs: number): void {

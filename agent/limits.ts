@@ -352,6 +352,8 @@ export const limits = {
   nameStaleMaxMs: 24 * 3_600_000,
   /** Answers are gathered for so long: one change of the mesh instead of many. */
   namePublishDelayMs: 20,
+  /** names.json that is read, octets: all names with all addresses are about 6 MiB. */
+  nameStoreBytesMax: 16 * 1024 * 1024,
   /** An agent that starts waits so long for first answers before it takes connections; what is unknown then is answered with 503. */
   nameFirstAnswerMs: 3_000,
 

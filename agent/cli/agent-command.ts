@@ -127,7 +127,7 @@ export function registerAgentCommand(program: Command): void {
     .addOption(new Option('--node <name>', "this node's name in Kubernetes").env('NODE_NAME'))
     .addOption(new Option('--controller <address>', 'the controller: host:port or unix:PATH').env('WEIR_CONTROLLER'))
     .option('--run-dir <dir>', 'sockets: agent.sock (for `weir status` and the like), cni.sock', '/run/weir')
-    .option('--state-dir <dir>', 'what survives a restart: pods.json, snapshot.json', '/var/lib/weir')
+    .option('--state-dir <dir>', 'what survives a restart: pods.json, snapshot.json, names.json', '/var/lib/weir')
     .option('--workers <count>', 'data-plane processes', parseWorkers, availableParallelism())
     .option('--trust-domain <domain>', "the mesh's trust domain", 'cluster.local')
     .addOption(

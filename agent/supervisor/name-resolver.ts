@@ -10,6 +10,7 @@ import type { MeshState } from '../../mesh/state.ts';
 import { limits } from '../limits.ts';
 import type { AgentLog } from './log.ts';
 import type { ApplyResult } from './mesh-hub.ts';
+import type { NameStore } from './name-store.ts';
 import { type LookupResult, type NameBounds, NameSchedule, type Query } from './name-schedule.ts';
 
 /** What the resolver needs of the hub. */
@@ -27,6 +28,8 @@ export interface NameResolverParts {
   readonly hub: NameHub;
   /** Never rejects. */
   readonly lookup: (query: Query) => Promise<LookupResult>;
+  /** What an agent before has found, and what the next one may start with. */
+  readonly store: Pick<NameStore, 'load' | 'save'>;
   readonly log: Pick<AgentLog, 'info' | 'warn' | 'error'>;
   readonly random: () => number;
   /** Left out: those of limits.ts. */
@@ -54,6 +57,7 @@ export class NameResolver {
   constructor(parts: NameResolverParts) {
     this.#parts = parts;
     this.#schedule = new NameSchedule(parts.bounds ?? limits, parts.random);
+    this.#schedule.recall(parts.store.load(), performance.now());
     this.#unsubscribe = parts.hub.subscribe(() => this.#meshChanged());
     this.#meshChanged();
   }
@@ -101,7 +105,9 @@ export class NameResolver {
     const { state } = this.#parts.hub;
     if (this.#closed || state.namesVersion === this.#namesVersion) return;
     this.#namesVersion = state.namesVersion;
-    this.#schedule.want(state.namesNeeded(), performance.now());
+    const known = this.#schedule.want(state.namesNeeded(), performance.now());
+    for (const name of known) this.#changed.add(name);
+    if (known.length > 0) this.#publishSoon();
     for (const query of this.#failing) if (!this.#schedule.asks(query)) this.#failing.delete(query);
     this.#work();
   }
@@ -130,7 +136,7 @@ export class NameResolver {
     if (name !== null) {
       this.#tell(query, result);
       this.#changed.add(name);
-      this.#publishTimer ??= setTimeout(() => this.#publish(), limits.namePublishDelayMs);
+      this.#publishSoon();
     }
     this.#work();
   }
@@ -151,6 +157,10 @@ export class NameResolver {
     log.warn(fields, 'host name of a ServiceEntry cannot be looked up');
   }
 
+  #publishSoon(): void {
+    this.#publishTimer ??= setTimeout(() => this.#publish(), limits.namePublishDelayMs);
+  }
+
   #publish(): void {
     this.#publishTimer = null;
     const answers = [...this.#changed].flatMap((name) => {
@@ -158,6 +168,7 @@ export class NameResolver {
       return addresses === null ? [] : [{ name, addresses }];
     });
     this.#changed.clear();
+    this.#parts.store.save(this.#schedule.kept(performance.now()));
     if (answers.length > 0) {
       // The change is sent to the workers before this returns; their answers are not waited for.
       void this.#parts.hub.apply({ upserts: [], removals: [], answers }).then((applied) => {

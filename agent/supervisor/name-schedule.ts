@@ -34,6 +34,13 @@ export interface Query {
   readonly family: Family;
 }
 
+/** A last good answer as it outlives the agent. */
+export interface KeptAnswer extends Query {
+  readonly addresses: readonly string[];
+  /** Since it was given. */
+  readonly ageMs: number;
+}
+
 /** What is known of one name, for `weir status`. */
 export interface NameState {
   readonly name: string;
@@ -95,6 +102,8 @@ export class NameSchedule {
   readonly #names = new Map<string, readonly Asked[]>();
   /** The queries of all names. */
   #all: readonly Asked[] = [];
+  /** Of an agent before, for names that are not needed yet. */
+  readonly #recalled = new Map<string, { readonly addresses: readonly string[]; readonly answeredMs: number }>();
   #omitted = 0;
 
   /** @param random yields [0, 1) */
@@ -108,22 +117,44 @@ export class NameSchedule {
     return this.#omitted;
   }
 
-  /** The names that are needed now; of too many the first. Those that are new are due at once. */
-  want(names: Iterable<string>, nowMs: number): void {
+  /** Answers that an agent before had: each is as good as one's own of that age, once its name is needed. */
+  recall(answers: readonly KeptAnswer[], nowMs: number): void {
+    for (const { name, family, addresses, ageMs } of answers) {
+      if (ageMs > this.#bounds.nameStaleMaxMs) continue;
+      const usable = this.#usable(addresses, family);
+      this.#recalled.set(`${family} ${name}`, { addresses: usable, answeredMs: nowMs - ageMs });
+    }
+  }
+
+  /** The last good answers of the names that are needed. */
+  kept(nowMs: number): readonly KeptAnswer[] {
+    return this.#all.flatMap(({ name, family, addresses, answeredMs }) =>
+      addresses === null || addresses.length === 0 ? [] : [{ name, family, addresses, ageMs: nowMs - answeredMs }],
+    );
+  }
+
+  /**
+   * The names that are needed now; of too many the first. Those that are new are due at once, and are the answer as far as something
+   * is known of them already.
+   */
+  want(names: Iterable<string>, nowMs: number): readonly string[] {
     const wanted = new Set(names);
+    const known: string[] = [];
     for (const name of this.#names.keys()) if (!wanted.has(name)) this.#names.delete(name);
     let omitted = 0;
     for (const name of wanted) {
       if (this.#names.has(name)) continue;
-      if (this.#names.size >= this.#bounds.resolvedNamesMax) omitted++;
-      else
-        this.#names.set(
-          name,
-          FAMILIES.map((family) => new Asked(name, family, nowMs)),
-        );
+      if (this.#names.size >= this.#bounds.resolvedNamesMax) {
+        omitted++;
+        continue;
+      }
+      const asked = FAMILIES.map((family) => this.#first(name, family, nowMs));
+      this.#names.set(name, asked);
+      if (asked.some(({ addresses }) => addresses !== null)) known.push(name);
     }
     this.#omitted = omitted;
     this.#all = [...this.#names.values()].flat();
+    return known;
   }
 
   /** At most so many queries that are to be made now, the longest due first. Each must be concluded. */
@@ -168,9 +199,13 @@ export class NameSchedule {
     return isKnown ? addresses : null;
   }
 
-  /** Every query has ended once, well or not. */
+  /** Of every name some address is known, or its queries have ended once, well or not. */
   get settled(): boolean {
-    return this.#all.every(({ concluded }) => concluded);
+    for (const asked of this.#names.values()) {
+      if (asked.some(({ addresses }) => addresses !== null && addresses.length > 0)) continue;
+      if (!asked.every(({ concluded }) => concluded)) return false;
+    }
+    return true;
   }
 
   states(): readonly NameState[] {
@@ -180,6 +215,17 @@ export class NameSchedule {
       problem: asked.find(({ problem }) => problem !== null)?.problem ?? null,
       answered: this.answerOf(name) !== null,
     }));
+  }
+
+  #first(name: string, family: Family, nowMs: number): Asked {
+    const asked = new Asked(name, family, nowMs);
+    const key = `${family} ${name}`;
+    const recalled = this.#recalled.get(key);
+    this.#recalled.delete(key);
+    if (recalled === undefined || nowMs - recalled.answeredMs > this.#bounds.nameStaleMaxMs) return asked;
+    asked.addresses = recalled.addresses;
+    asked.answeredMs = recalled.answeredMs;
+    return asked;
   }
 
   #find(query: Query): Asked | undefined {

@@ -13,7 +13,7 @@ export interface AgentOptions {
   readonly node: string;
   /** agent.sock and cni.sock are made here. */
   readonly runDir: string;
-  /** pods.json and snapshot.json are kept here. */
+  /** pods.json, snapshot.json and names.json are kept here. */
   readonly stateDir: string;
   /** gRPC target of the controller: `unix:PATH` or `host:port`. */
   readonly controller: string;

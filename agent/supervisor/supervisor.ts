@@ -44,6 +44,7 @@ import { type ApplyResult, MeshHub } from './mesh-hub.ts';
 import { MetricsEndpoint } from './metrics-endpoint.ts';
 import { DnsLookup } from './name-lookup.ts';
 import { NameResolver } from './name-resolver.ts';
+import { NameStore } from './name-store.ts';
 import type { AgentOptions } from './options.ts';
 import { awaitIdentity } from './pod-identity.ts';
 import { PodTable } from './pod-table.ts';
@@ -77,6 +78,7 @@ export class Supervisor {
   readonly #enrolment: Enrolment;
   readonly #bypass: BypassSets;
   readonly #dns: DnsLookup;
+  readonly #nameStore: NameStore;
   readonly #names: NameResolver;
   readonly #cni: CniServer;
   readonly #view: AgentView;
@@ -154,9 +156,11 @@ export class Supervisor {
       log: write,
     });
     this.#dns = new DnsLookup({ servers: options.dnsServers });
+    this.#nameStore = new NameStore(options.stateDir, log);
     this.#names = new NameResolver({
       hub: this.#hub,
       lookup: (query) => this.#dns.lookup(query),
+      store: this.#nameStore,
       log,
       random: Math.random,
     });
@@ -267,7 +271,7 @@ export class Supervisor {
   async #close(): Promise<void> {
     this.#names.close();
     this.#dns.close();
-    await this.#store.close();
+    await Promise.all([this.#nameStore.close(), this.#store.close()]);
     this.#admin.withdraw();
     this.#admin.server.close();
     this.#admin.server.closeAllConnections();

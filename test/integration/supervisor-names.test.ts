@@ -14,6 +14,9 @@ import { waitUntil } from './fixtures/wait-until.ts';
 
 const [A, B, SIX] = ['203.0.113.1', '203.0.113.2', '2001:db8::1'];
 
+/** An agent that is the first on its node, and keeps nothing. */
+const NO_STORE = { load: () => [], save: () => undefined };
+
 async function server(t: TestContext): Promise<DnsServer> {
   const made = await DnsServer.start();
   t.after(() => made.close());
@@ -74,6 +77,7 @@ test('the mesh of supervisor and workers learns what names lead to, and what cha
   const resolver = new NameResolver({
     hub,
     lookup: (query) => lookup.lookup(query),
+    store: NO_STORE,
     log: { info: say, warn: say, error: say },
     random: () => 0,
     bounds: {
@@ -135,7 +139,13 @@ test('an unanswered AAAA does not hold A up', async (t) => {
   const hub = new MeshHub();
   const nothing = (): void => undefined;
   const log = { info: nothing, warn: nothing, error: nothing };
-  const resolver = new NameResolver({ hub, lookup: (query) => lookup.lookup(query), log, random: () => 0 });
+  const resolver = new NameResolver({
+    hub,
+    lookup: (query) => lookup.lookup(query),
+    store: NO_STORE,
+    log,
+    random: () => 0,
+  });
   t.after(() => resolver.close());
   dns.says('api.example.com', { addresses: [A] }, 'A');
   dns.says('api.example.com', 'silent', 'AAAA');
@@ -159,6 +169,7 @@ test('thousands of names: no more lookups at once than the bound, and every one 
       running--;
       return result;
     },
+    store: NO_STORE,
     log: { info: nothing, warn: nothing, error: nothing },
     random: () => 0,
   });
@@ -210,7 +221,14 @@ test('an agent looks names up, tells its status, and explains by what it has fou
   assert.match(stats.body, /"name_lookups":[1-9]/);
   await lab.stopController();
   assert.equal(await first.end('SIGTERM'), 0);
-  lab.agent('node-1', '--dns-servers', dns.address);
+  const second = lab.agent('node-1', '--dns-servers', dns.address);
   const again = await lab.until('node-1', ({ ready }) => ready);
   assert.equal(again.names.resolved, 1, 'before it takes connections');
+  assert.equal(await second.end('SIGTERM'), 0);
+  // What the agent before has found is used while DNS is away.
+  dns.says('api.example.com', { code: 'SERVFAIL' });
+  lab.agent('node-1', '--dns-servers', dns.address);
+  const { names } = await lab.until('node-1', ({ ready, names }) => ready && names.counters.failures > 1);
+  assert.deepEqual(names.problems, [{ name: 'api.example.com', addresses: 1, problem: 'ESERVFAIL' }]);
+  assert.match(await explained(), /outside the mesh, at 203\.0\.113\.1:80/);
 });

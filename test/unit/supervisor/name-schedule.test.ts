@@ -192,6 +192,41 @@ describe('the last good answer', () => {
   });
 });
 
+describe('answers of an agent before', () => {
+  const kept = (ageMs: number, name = NAME) => ({ name, family: 4 as const, addresses: [A, '127.0.0.1'], ageMs });
+
+  it('are used at once, looked up again at once, and grow old as one’s own', () => {
+    const names = new NameSchedule(BOUNDS, () => 0);
+    names.recall([kept(90_000), kept(0, 'other.test')], 1_000);
+    assert.deepEqual(names.want([NAME, 'b.test'], 2_000), [NAME]);
+    assert.deepEqual(names.answerOf(NAME), [A]);
+    assert.equal(names.settled, false, 'nothing is known of the other name');
+    round(names, 2_000, FAILED, FAILED);
+    assert.equal(names.settled, true);
+    assert.deepEqual(names.answerOf(NAME), [A]);
+    assert.deepEqual(names.kept(2_000), [{ name: NAME, family: 4, addresses: [A], ageMs: 91_000 }]);
+    round(names, 12_000, FAILED, FAILED);
+    assert.deepEqual([names.answerOf(NAME), names.counters.expired], [[], 1]);
+  });
+
+  it('that are too old are not used', () => {
+    const names = new NameSchedule(BOUNDS, () => 0);
+    names.recall([kept(BOUNDS.nameStaleMaxMs + 1)], 0);
+    assert.deepEqual(names.want([NAME], 0), []);
+    const later = new NameSchedule(BOUNDS, () => 0);
+    later.recall([kept(0)], 0);
+    assert.deepEqual(later.want([NAME], BOUNDS.nameStaleMaxMs + 1), []);
+  });
+
+  it('are used once: a name that goes and comes back is looked up anew', () => {
+    const names = new NameSchedule(BOUNDS, () => 0);
+    names.recall([kept(0)], 0);
+    names.want([NAME], 0);
+    names.want([], 1);
+    assert.deepEqual(names.want([NAME], 2), []);
+  });
+});
+
 describe('names that are needed', () => {
   it('beyond the bound are not looked up, and the next one moves up when one goes', () => {
     const names = schedule(['a.test', 'b.test', 'c.test', 'd.test']);

@@ -98,7 +98,7 @@ export class NameResolver {
     this.#unsubscribe();
     if (this.#dueTimer !== null) clearTimeout(this.#dueTimer);
     if (this.#publishTimer !== null) clearTimeout(this.#publishTimer);
-    for (const done of [...this.#settling]) done();
+    for (const done of this.#settling) done();
   }
 
   #meshChanged(): void {
@@ -175,7 +175,7 @@ export class NameResolver {
         if (!applied.ok) this.#parts.log.error({ error: applied.error }, 'answers of DNS were refused');
       });
     }
-    if (this.#isSettled()) for (const done of [...this.#settling]) done();
+    if (this.#isSettled()) for (const done of this.#settling) done();
   }
 
   #isSettled(): boolean {

@@ -165,6 +165,19 @@ describe('a host with resolution DNS', () => {
     assert.deepEqual([...read.keys()], [FIRST_V6]);
   });
 
+  test('loses idle connections to an address that its name no longer leads to', async () => {
+    await lab.mesh([entry()]);
+    await resolved(FIRST, SECOND);
+    for (let i = 0; i < 40; i++) await ask(HOST);
+    const idle = async (): Promise<number> => (await lab.stats()).counters['idle_upstreams'] ?? -1;
+    assert.equal(await idle(), 2);
+    await resolved(SECOND);
+    assert.equal(await idle(), 1);
+    read.clear();
+    assert.equal(await ask(HOST), OK);
+    assert.deepEqual([...read.keys()], [SECOND]);
+  });
+
   test('by its VIP: also what carries no name', async () => {
     await lab.mesh([entry({ addresses: [VIP] })]);
     assert.equal(await tried(VIP, OPAQUE, 'opaque octets'), 'reset');

@@ -9,7 +9,7 @@ import { corsPreflight } from './cors.ts';
 import { type Forwarded, forwardedRequest } from './explain-forward.ts';
 import { explainPolicy } from './explain-policy.ts';
 import type { ExplainRequest } from './explain-request.ts';
-import { clientOf, destinationWorkload, dialledPort } from './explain-target.ts';
+import { clientOf, destinationWorkload, dialledPort, unknownTarget } from './explain-target.ts';
 import { keyOf, type NamespacedName, type Workload } from './model.ts';
 import { type PlainRequest, plainRequest } from './plain-request.ts';
 import { redirectLocation } from './redirect.ts';
@@ -61,10 +61,29 @@ export function refusedQuestion(id: string, error: string): Decision {
 
 /** What the mesh would do with a request, and why. */
 export function explain(mesh: MeshState, question: ExplainRequest): Decision {
+  const unknown = unknownTarget(mesh, question);
+  if (unknown !== null && !unknown.allowed) return notInRegistry(question);
+  if (unknown !== null && unknown.named !== null) {
+    const destination = { ...question.destination, routed: true };
+    return explainTarget(mesh, { ...question, destination }, null, {
+      port: unknown.named,
+      number: question.destination.port,
+    });
+  }
   const workload = destinationWorkload(mesh, question.destination);
   const target = dialledPort(mesh, question.destination, workload);
   const reached: Reached | null =
     workload === null ? null : { workload, ip: question.destination.ip, port: question.destination.port };
+  return explainTarget(mesh, question, reached, target);
+}
+
+/** REGISTRY_ONLY: as agents answer it. */
+function notInRegistry({ id, http }: ExplainRequest): Decision {
+  const why = 'the mesh knows neither the address nor a host of that name that the client may see (REGISTRY_ONLY)';
+  return decision(id, 'deny', http === null ? null : 502, `${http === null ? 'reset' : '502'}: ${why}`);
+}
+
+function explainTarget(mesh: MeshState, question: ExplainRequest, reached: Reached | null, target: Target): Decision {
   const { http } = question;
   if (http === null) return explainConnection(mesh, question, reached, target);
   const headers = http.headers.map(({ name, value }) => ({ name, value: octetText(value) }));

@@ -7,6 +7,7 @@ import { explain } from '../../../mesh/explain.ts';
 import { type Asked, questionOf } from '../../../mesh/explain-ask.ts';
 import { familyOf } from '../../../mesh/ip.ts';
 import type { MeshResource, NameAnswer } from '../../../mesh/model.ts';
+import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { MeshState } from '../../../mesh/state.ts';
 import type { ServiceEntry } from '../../../mesh/traffic-model.ts';
 import { policy } from './explain-resources.ts';
@@ -247,6 +248,34 @@ describe('weir explain', () => {
   it('resolution NONE: the address that the client dials', () => {
     const told = 'allowed: the destination is outside the mesh, at the address that the client dials (resolution NONE)';
     assert.deepEqual(decide(stateOf([named({ resolution: 'NONE' })])), ['allow', 200, told]);
+  });
+
+  describe('an address that the mesh does not know', () => {
+    const client = workload({ uid: 'web', name: 'web', addresses: ['10.0.0.1'] });
+    const strict = { ...DEFAULT_SETTINGS, outboundTrafficPolicy: 'REGISTRY_ONLY' as const };
+    const to = { from: 'shop/web', to: '192.0.2.9:80' };
+    const state = (...more: MeshResource[]) => stateOf([named(), client, ...more], { name: HOST, addresses: [A] });
+    const there = `allowed: the destination is outside the mesh, at ${A}:80, which its name leads to now`;
+    const closed = 'the mesh knows neither the address nor a host of that name that the client may see (REGISTRY_ONLY)';
+
+    it('goes where the name leads that the client says, under either policy', () => {
+      for (const more of [[], [strict]]) {
+        const mesh = state(...more);
+        assert.deepEqual(decide(mesh, { ...to, host: `API.example.com:80` }), ['allow', 200, there]);
+        assert.deepEqual(decide(mesh, { ...to, tcp: true, sni: HOST }), ['allow', null, there]);
+      }
+    });
+
+    it('with another name: passes under ALLOW_ANY, and not under REGISTRY_ONLY', () => {
+      assert.equal(decide(state(), { ...to, host: 'other.example' })[0], 'allow');
+      assert.deepEqual(decide(state(strict), { ...to, host: 'other.example' }), ['deny', 502, `502: ${closed}`]);
+      assert.deepEqual(decide(state(strict), { ...to, tcp: true }), ['deny', null, `reset: ${closed}`]);
+    });
+
+    it('and not where the host is hidden from the client', () => {
+      const mesh = stateOf([named({ exportTo: ['bank'] }), client, strict], { name: HOST, addresses: [A] });
+      assert.deepEqual(decide(mesh, { ...to, host: HOST }), ['deny', 502, `502: ${closed}`]);
+    });
   });
 
   it('what is outside the mesh has no policy of its own: agents enforce none for it', () => {

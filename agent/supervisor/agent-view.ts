@@ -6,6 +6,7 @@
 import { statSync } from 'node:fs';
 import type {
   ConnectionsDocument,
+  NamesDocument,
   RequestsDocument,
   PodDocument,
   PolicyDocument,
@@ -45,7 +46,6 @@ import type { AccessLogSink } from './access-log-sink.ts';
 import type { AgentLog } from './log.ts';
 import type { DrainState } from './drain-state.ts';
 import type { MeshHub } from './mesh-hub.ts';
-import type { NamesDocument } from '../admin/api.ts';
 import type { PodTable } from './pod-table.ts';
 import { processUsage } from './process-usage.ts';
 import type { WorkerPool } from './worker-pool.ts';

@@ -11,7 +11,7 @@ import { limits } from '../limits.ts';
 import type { AgentLog } from './log.ts';
 import type { ApplyResult } from './mesh-hub.ts';
 import type { NameStore } from './name-store.ts';
-import { type LookupResult, type NameBounds, NameSchedule, type Query } from './name-schedule.ts';
+import { type LookupResult, type NameBounds, NameSchedule, type Query, recordOf } from './name-schedule.ts';
 
 /** What the resolver needs of the hub. */
 export interface NameHub {
@@ -145,7 +145,7 @@ export class NameResolver {
   #tell(query: Query, result: LookupResult): void {
     const { log } = this.#parts;
     const { name } = query;
-    const record = query.family === 4 ? 'A' : 'AAAA';
+    const record = recordOf(query);
     if (result.kind !== 'failed') {
       if (this.#failing.delete(query)) log.info({ name, record }, 'host name of a ServiceEntry can be looked up again');
       return;

@@ -45,7 +45,7 @@ export interface KeptAnswer extends Query {
 export interface NameState {
   readonly name: string;
   readonly addresses: readonly string[];
-  /** Why lookups fail now; null: they do not. */
+  /** Which lookup fails now, and why: `AAAA: ETIMEOUT`; null: none does. */
   readonly problem: string | null;
   /** False: neither addresses nor that there are none has been learnt so far. */
   readonly answered: boolean;
@@ -82,6 +82,11 @@ class Asked implements Query {
 }
 
 const FAMILIES: readonly Family[] = [4, 6];
+
+/** What a query asks for, as people write it. */
+export function recordOf({ family }: Query): 'A' | 'AAAA' {
+  return family === 4 ? 'A' : 'AAAA';
+}
 
 /**
  * Where no TCP service is, or only the pod itself that dials: this network, loopback, multicast and reserved. An answer that names them
@@ -209,12 +214,12 @@ export class NameSchedule {
   }
 
   states(): readonly NameState[] {
-    return Array.from(this.#names, ([name, asked]) => ({
-      name,
-      addresses: this.answerOf(name) ?? [],
-      problem: asked.find(({ problem }) => problem !== null)?.problem ?? null,
-      answered: this.answerOf(name) !== null,
-    }));
+    return Array.from(this.#names, ([name, asked]) => {
+      const answer = this.answerOf(name);
+      const failing = asked.find(({ problem }) => problem !== null);
+      const problem = failing === undefined ? null : `${recordOf(failing)}: ${failing.problem}`;
+      return { name, addresses: answer ?? [], problem, answered: answer !== null };
+    });
   }
 
   #first(name: string, family: Family, nowMs: number): Asked {

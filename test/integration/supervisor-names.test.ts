@@ -109,10 +109,10 @@ test('the mesh of supervisor and workers learns what names lead to, and what cha
   await waitUntil(() => resolver.document().counters.failures > 6);
   assert.ok(resolver.document().counters.lookups > lookups);
   assert.equal(leads(), `${A} ${B}`);
-  assert.deepEqual(resolver.document().problems, [{ name: 'api.example.com', addresses: 2, problem: 'ESERVFAIL' }]);
+  assert.deepEqual(resolver.document().problems, [{ name: 'api.example.com', addresses: 2, problem: 'A: ESERVFAIL' }]);
   assert.equal(said.filter((line) => line.startsWith('host name of a ServiceEntry cannot be looked up')).length, 2);
   dns.says('api.example.com', 'silent');
-  await waitUntil(() => resolver.document().problems[0]?.problem === 'ETIMEOUT');
+  await waitUntil(() => resolver.document().problems[0]?.problem === 'A: ETIMEOUT');
   assert.equal(leads(), `${A} ${B}`);
   dns.says('api.example.com', { addresses: [B], ttl: 0 });
   await until(B);
@@ -229,6 +229,6 @@ test('an agent looks names up, tells its status, and explains by what it has fou
   dns.says('api.example.com', { code: 'SERVFAIL' });
   lab.agent('node-1', '--dns-servers', dns.address);
   const { names } = await lab.until('node-1', ({ ready, names }) => ready && names.counters.failures > 1);
-  assert.deepEqual(names.problems, [{ name: 'api.example.com', addresses: 1, problem: 'ESERVFAIL' }]);
+  assert.deepEqual(names.problems, [{ name: 'api.example.com', addresses: 1, problem: 'A: ESERVFAIL' }]);
   assert.match(await explained(), /outside the mesh, at 203\.0\.113\.1:80/);
 });

@@ -172,7 +172,7 @@ describe('the last good answer', () => {
     for (; nowMs <= BOUNDS.nameStaleMaxMs; nowMs = names.nextDueMs) {
       round(names, nowMs, FAILED, NONE);
       assert.deepEqual(names.answerOf(NAME), [A], `at ${nowMs}`);
-      assert.deepEqual(names.states(), [{ name: NAME, addresses: [A], problem: 'ETIMEOUT', answered: true }]);
+      assert.deepEqual(names.states(), [{ name: NAME, addresses: [A], problem: 'A: ETIMEOUT', answered: true }]);
     }
     round(names, nowMs, FAILED, NONE);
     assert.deepEqual(names.answerOf(NAME), []);

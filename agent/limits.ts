@@ -328,6 +328,35 @@ export const limits = {
   /** /proc/net/tcp that is read to find listeners, octets: they come first. */
   listenerTableBytesMax: 1_048_576,
 
+  // --- host names of ServiceEntries (DNS)
+  /** Names an agent looks up; further ones lead nowhere (503). Two queries each per refresh: at most 400 per second at the shortest one. */
+  resolvedNamesMax: 1_024,
+  /** Addresses of one name and family that are used, each an endpoint; the rest of the answer is left out. What fits in 1 KiB of DNS message. */
+  resolvedAddressesMax: 64,
+  /** Queries at once; further ones wait. A DNS server is asked no harder than by a busy pod. */
+  nameLookupsAtOnce: 32,
+  /** How long one DNS server is waited for at first (longer at the second attempt), ms. */
+  nameLookupTimeoutMs: 2_000,
+  /** How often each server is asked before a lookup has failed. */
+  nameLookupTries: 2,
+  /** Shortest time between two lookups of a name, whatever its TTL: each new answer is a change of the mesh in every worker. */
+  nameRefreshMinMs: 5_000,
+  /** Longest, whatever its TTL: a name that moves is noticed within it. */
+  nameRefreshMaxMs: 300_000,
+  /** A name that does not exist, or has no address of a family, is looked up again after this: its negative TTL is not told. */
+  nameAbsentRefreshMs: 30_000,
+  /** First and longest wait after a lookup that failed; doubles in between, with jitter. */
+  nameRetryMinMs: 1_000,
+  nameRetryMaxMs: 30_000,
+  /** How long the last good answer is used while lookups fail (RFC 8767 section 5: 1 to 3 days); afterwards the name leads nowhere. */
+  nameStaleMaxMs: 24 * 3_600_000,
+  /** Answers are gathered for so long: one change of the mesh instead of many. */
+  namePublishDelayMs: 20,
+  /** names.json that is read, octets: all names with all addresses are about 6 MiB. */
+  nameStoreBytesMax: 16 * 1024 * 1024,
+  /** An agent that starts waits so long for first answers before it takes connections; what is unknown then is answered with 503. */
+  nameFirstAnswerMs: 3_000,
+
   // --- control stream
   /** First wait before reconnecting to the controller; doubles per failure, with jitter. */
   controlBackoffMinMs: 200,

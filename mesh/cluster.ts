@@ -35,7 +35,7 @@ export interface Cluster {
   readonly service: Service;
   readonly port: ServicePort;
   readonly endpoints: readonly Endpoint[];
-  /** True: a ServiceEntry without endpoints that are known here; a connection goes on to the address that was dialled. */
+  /** True: a ServiceEntry with resolution NONE; a connection goes on to the address that was dialled. */
   readonly passthrough: boolean;
 }
 

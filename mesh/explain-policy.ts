@@ -5,6 +5,7 @@
 import { type AuthorizationExplanation, describeFailure, explainAuthorization } from './authz-explain.ts';
 import type { ConnectionFacts } from './authz.ts';
 import type { ExplainRequest } from './explain-request.ts';
+import { isExternalWorkload, isResolvedWorkload } from './external-services.ts';
 import { describeNetworkVerdict } from './network-policy.ts';
 import type { NamespacedName, Workload } from './model.ts';
 import { describePeerAuthentication } from './peer-authentication.ts';
@@ -35,8 +36,10 @@ export function explainPolicy(
   { workload, ip, port }: { readonly workload: Workload; readonly ip: string; readonly port: number },
   request: PlainRequest | null,
 ): Judgement {
+  const network = networkJudgement(mesh, question, workload, ip, port, request);
+  if (isExternalWorkload(workload.uid)) return network ?? outside(workload, ip, port, request);
   return (
-    networkJudgement(mesh, question, workload, ip, port, request) ??
+    network ??
     peerJudgement(mesh, question, workload, port) ??
     requestJudgement(mesh, question, workload, ip, port, request)
   );
@@ -62,6 +65,19 @@ function networkJudgement(
   }
   const ingress = mesh.networkPolicy(workload).ingress(workload, port, client, source.ip);
   return ingress.allowed ? null : refused(status, describeNetworkVerdict(ingress), ingress.isolatedBy[0] ?? null);
+}
+
+/** What is outside the mesh has no policy of its own: nobody would enforce it there. */
+function outside({ uid }: Workload, ip: string, port: number, request: PlainRequest | null): Judgement {
+  const resolved = isResolvedWorkload(uid) ? ', which its name leads to now' : '';
+  return {
+    allowed: true,
+    status: request === null ? null : 200,
+    policy: null,
+    rule: null,
+    because: `allowed: the destination is outside the mesh, at ${ip.includes(':') ? `[${ip}]` : ip}:${port}${resolved}`,
+    hints: [],
+  };
 }
 
 function peerJudgement(

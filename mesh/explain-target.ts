@@ -3,8 +3,12 @@ import type { CompiledPort } from './destination.ts';
 import type { ExplainDestination, ExplainRequest } from './explain-request.ts';
 import { familyOf } from './ip.ts';
 import type { NamespacedName, Workload } from './model.ts';
+import { hostWithoutPort } from './plain-request.ts';
 import type { RouteClient } from './route-table.ts';
 import type { MeshState } from './state.ts';
+
+/** What stands for an address that the question does not say (explain-request.ts). */
+const UNKNOWN_ADDRESS = '0.0.0.0';
 
 /** uid of a workload that exists in a question only; no pod is called that. */
 const IMAGINED_UID = 'explained';
@@ -68,6 +72,25 @@ function portOf(
 ): ReturnType<typeof dialledPort> {
   const port = mesh.servicePort(name, number, familyOf(destination.ip));
   return port === null ? null : { port, number };
+}
+
+/**
+ * What an agent makes of an address that the mesh does not know (agent/proxy/flow.ts): it goes where the name leads that the client
+ * says, or as `outboundTrafficPolicy` has it. null: the question is about something else.
+ */
+export function unknownTarget(
+  mesh: MeshState,
+  { source, destination, http, connection }: ExplainRequest,
+): { readonly named: CompiledPort | null; readonly allowed: boolean } | null {
+  const { ip, port, serviceHost, namespace, labels, routed } = destination;
+  if (routed || serviceHost !== '' || namespace !== '' || Object.keys(labels).length > 0) return null;
+  const client = mesh.workloadByAddress(source.ip);
+  if (ip === UNKNOWN_ADDRESS || mesh.resolveFor(client, ip, port).kind !== 'unknown') return null;
+  const host = http === null ? (connection.sni ?? '') : hostWithoutPort(http.host).toLowerCase();
+  // An address of the mesh that is hidden from the client is not opened by a name.
+  const isHidden = mesh.resolve(ip, port).kind !== 'unknown';
+  const named = isHidden ? null : (mesh.resolveHost(client, host, port, familyOf(ip))?.target ?? null);
+  return { named, allowed: named !== null || mesh.outboundTrafficPolicy(client) === 'ALLOW_ANY' };
 }
 
 /** The client as routes see it: the pod with the source's address, else its namespace alone. */

@@ -9,8 +9,8 @@ import { corsPreflight } from './cors.ts';
 import { type Forwarded, forwardedRequest } from './explain-forward.ts';
 import { explainPolicy } from './explain-policy.ts';
 import type { ExplainRequest } from './explain-request.ts';
-import { clientOf, destinationWorkload, dialledPort } from './explain-target.ts';
-import type { NamespacedName, Workload } from './model.ts';
+import { clientOf, destinationWorkload, dialledPort, unknownTarget } from './explain-target.ts';
+import { keyOf, type NamespacedName, type Workload } from './model.ts';
 import { type PlainRequest, plainRequest } from './plain-request.ts';
 import { redirectLocation } from './redirect.ts';
 import { targetName } from './route-model.ts';
@@ -61,10 +61,29 @@ export function refusedQuestion(id: string, error: string): Decision {
 
 /** What the mesh would do with a request, and why. */
 export function explain(mesh: MeshState, question: ExplainRequest): Decision {
+  const unknown = unknownTarget(mesh, question);
+  if (unknown !== null && !unknown.allowed) return notInRegistry(question);
+  if (unknown !== null && unknown.named !== null) {
+    const destination = { ...question.destination, routed: true };
+    return explainTarget(mesh, { ...question, destination }, null, {
+      port: unknown.named,
+      number: question.destination.port,
+    });
+  }
   const workload = destinationWorkload(mesh, question.destination);
   const target = dialledPort(mesh, question.destination, workload);
   const reached: Reached | null =
     workload === null ? null : { workload, ip: question.destination.ip, port: question.destination.port };
+  return explainTarget(mesh, question, reached, target);
+}
+
+/** REGISTRY_ONLY: as agents answer it. */
+function notInRegistry({ id, http }: ExplainRequest): Decision {
+  const why = 'the mesh knows neither the address nor a host of that name that the client may see (REGISTRY_ONLY)';
+  return decision(id, 'deny', http === null ? null : 502, `${http === null ? 'reset' : '502'}: ${why}`);
+}
+
+function explainTarget(mesh: MeshState, question: ExplainRequest, reached: Reached | null, target: Target): Decision {
   const { http } = question;
   if (http === null) return explainConnection(mesh, question, reached, target);
   const headers = http.headers.map(({ name, value }) => ({ name, value: octetText(value) }));
@@ -97,8 +116,8 @@ function explainHttp(
   if (target === null || routes === null || !routes.concerns(client)) {
     const cluster = target?.port.cluster ?? null;
     const at = reached ?? endpointOf(cluster);
-    const direct = { backend: cluster?.name ?? null };
-    return judged(mesh, question, at, { request, changes: NO_CHANGES }, direct, null);
+    const forwarded = { request, changes: NO_CHANGES };
+    return judged(mesh, question, at, forwarded, { backend: cluster?.name ?? null }, { cluster, match: null });
   }
   const match = routes.match(request, client);
   const seen = { path: withQuery(request), host: request.host };
@@ -120,7 +139,8 @@ function explainHttp(
   }
   const forwarded = forwardedRequest(request, backend, match);
   const way = { ...routed, backend: backend.cluster.name };
-  return judged(mesh, question, reached ?? endpointOf(backend.cluster), forwarded, way, match);
+  const { cluster } = backend;
+  return judged(mesh, question, reached ?? endpointOf(cluster), forwarded, way, { cluster, match });
 }
 
 /** Policy of the workload that is reached, on the request as it would arrive there. */
@@ -130,13 +150,13 @@ function judged(
   reached: Reached | null,
   forwarded: Forwarded,
   routed: Partial<Decision>,
-  match: RouteMatch | null,
+  { cluster, match }: { readonly cluster: Cluster | null; readonly match: RouteMatch | null },
 ): Decision {
   const { request, changes } = forwarded;
   const way = match === null ? '' : `; routed by ${ruleText(match)}`;
   const seen = { path: withQuery(request), host: request.host, headers: changes };
   if (reached === null) {
-    const none = question.destination.routed ? NO_WORKLOAD : OUTSIDE;
+    const none = withoutWorkload(mesh, question, cluster);
     return { ...decision(question.id, none.verdict, none.status, `${none.because}${way}`), ...routed, ...seen };
   }
   const judgement = explainPolicy(mesh, question, reached, request);
@@ -150,8 +170,34 @@ function judged(
   };
 }
 
-const NO_WORKLOAD = { verdict: 'deny', status: 503, because: '503: no endpoint is ready' } as const;
-const OUTSIDE = { verdict: 'allow', status: 200, because: 'allowed: the destination is outside the mesh' } as const;
+interface Unreached {
+  readonly verdict: Decision['verdict'];
+  readonly status: number;
+  readonly because: string;
+}
+
+const NO_WORKLOAD: Unreached = { verdict: 'deny', status: 503, because: '503: no endpoint is ready' };
+const OUTSIDE: Unreached = { verdict: 'allow', status: 200, because: 'allowed: the destination is outside the mesh' };
+
+/** What becomes of a request for which no workload is known. */
+function withoutWorkload(mesh: MeshState, { destination }: ExplainRequest, cluster: Cluster | null): Unreached {
+  if (!destination.routed || cluster === null) return destination.routed ? NO_WORKLOAD : OUTSIDE;
+  if (cluster.passthrough) {
+    return { ...OUTSIDE, because: `${OUTSIDE.because}, at the address that the client dials (resolution NONE)` };
+  }
+  const names = mesh.namesBehind(keyOf(cluster.service).key);
+  if (names.length === 0) return NO_WORKLOAD;
+  const shown = names.slice(0, NAMES_SHOWN).join(', ');
+  return mesh.resolvesNames
+    ? { ...NO_WORKLOAD, because: `503: the agent has found no address for ${shown}` }
+    : {
+        ...OUTSIDE,
+        because: `${OUTSIDE.because}, where the agent's resolver finds ${shown} (nowhere while it finds nothing)`,
+      };
+}
+
+/** Names told in one line. */
+const NAMES_SHOWN = 4;
 
 function explainConnection(
   mesh: MeshState,
@@ -176,10 +222,8 @@ function explainConnection(
   const at = reached ?? endpointOf(cluster);
   const way = { ...routed, backend: cluster?.name ?? null };
   if (at === null) {
-    const none = destination.routed
-      ? decision(id, 'deny', null, 'reset: no endpoint is ready')
-      : decision(id, 'allow', null, OUTSIDE.because);
-    return { ...none, ...way };
+    const none = withoutWorkload(mesh, question, cluster);
+    return { ...decision(id, none.verdict, null, none.because.replace(/^503:/, 'reset:')), ...way };
   }
   const judgement = explainPolicy(mesh, question, at, null);
   return {

@@ -1,10 +1,17 @@
 /**
  * Workloads and ServiceEntries, kept so that each knows of the other: a ServiceEntry brings Services (its hosts) and workloads (its
- * static endpoints), and makes the pods that it selects back its hosts too. Whatever comes or goes, the tables end up the same as if
- * all had come at once.
+ * endpoints, static or by name), and makes the pods that it selects back its hosts too. Whatever comes or goes, the tables end up the
+ * same as if all had come at once.
  */
-import { type ExternalService, servicesOfEntry, servicesOfSelected, workloadsOfEntry } from './external-services.ts';
-import { keyOf, type NamespacedName, type TargetPort, type Workload } from './model.ts';
+import {
+  type ExternalService,
+  membersOfEntry,
+  namesOfHost,
+  servicesOfEntry,
+  servicesOfSelected,
+} from './external-services.ts';
+import { type Ip, keyOf, type NameAnswer, type NamespacedName, type TargetPort, type Workload } from './model.ts';
+import { NameAnswers } from './name-answers.ts';
 import type { ServiceTable } from './service-table.ts';
 import type { ServiceEntry } from './traffic-model.ts';
 import { sameJson } from './validate.ts';
@@ -35,6 +42,11 @@ export class Membership {
   /** As they came: what they back through ServiceEntries is added only in the table. */
   readonly #given = new Map<string, Workload>();
   readonly #entries = new Map<NamespacedName, ServiceEntry>();
+  /** By key of the entry: the uids of its endpoints in the table. */
+  readonly #placed = new Map<NamespacedName, Set<string>>();
+  /** What the names lead to that entries are resolved by. */
+  readonly names = new NameAnswers();
+  readonly #answerOf = (name: string): readonly Ip[] => this.names.of(name);
   /** uid → the ServiceEntries that select the pod, by key. */
   readonly #selectedBy = new Map<string, Set<NamespacedName>>();
   /** Host (as a Service is named) → by key of the entry. The first by key counts; endpoints of all back it. */
@@ -96,10 +108,8 @@ export class Membership {
 
   #replaceEntry(key: NamespacedName, previous: ServiceEntry | null, next: ServiceEntry | null): void {
     this.#offer(key, previous, next);
-    const endpoints = next === null ? [] : workloadsOfEntry(next);
-    const present = new Set(endpoints.map(({ uid }) => uid));
-    for (const { uid } of previous === null ? [] : workloadsOfEntry(previous)) if (!present.has(uid)) this.#drop(uid);
-    for (const endpoint of endpoints) this.#place(endpoint);
+    this.names.replace(key, previous, next);
+    this.#placeMembers(key, next);
     for (const uid of previous?.workloads ?? []) {
       const selecting = this.#selectedBy.get(uid);
       selecting?.delete(key);
@@ -113,6 +123,44 @@ export class Membership {
       const given = this.#given.get(uid);
       if (given !== undefined) this.#place(given);
     }
+  }
+
+  /** False: it makes no difference. */
+  answer(answer: NameAnswer): boolean {
+    const entries = this.names.set(answer);
+    for (const entry of entries) this.#placeNamed(keyOf(entry).key, entry, answer.name);
+    return entries.length > 0;
+  }
+
+  /** The names by which a host is resolved, of all entries that have it; empty: it is not resolved by name. */
+  namesBehind(host: NamespacedName): readonly string[] {
+    const offers = [...(this.#offers.get(host)?.values() ?? [])];
+    return [...new Set(offers.flatMap(({ entry, external }) => namesOfHost(entry, external.service.name)))];
+  }
+
+  #placeMembers(key: NamespacedName, entry: ServiceEntry | null): void {
+    const present = new Set<string>();
+    for (const { uid, workload } of entry === null ? [] : membersOfEntry(entry, this.#answerOf)) {
+      if (workload === null) continue;
+      present.add(uid);
+      this.#place(workload);
+    }
+    for (const uid of this.#placed.get(key) ?? []) if (!present.has(uid)) this.#drop(uid);
+    if (present.size === 0) this.#placed.delete(key);
+    else this.#placed.set(key, present);
+  }
+
+  /** The same for those alone that go by a name: an entry may have thousands. */
+  #placeNamed(key: NamespacedName, entry: ServiceEntry, name: string): void {
+    const placed = this.#placed.get(key) ?? new Set();
+    for (const { uid, workload } of membersOfEntry(entry, this.#answerOf, name)) {
+      if (workload !== null) {
+        placed.add(uid);
+        this.#place(workload);
+      } else if (placed.delete(uid)) this.#drop(uid);
+    }
+    if (placed.size === 0) this.#placed.delete(key);
+    else this.#placed.set(key, placed);
   }
 
   /** Takes back what the entry said of its hosts, and says the new. */

@@ -132,6 +132,16 @@ export interface ResourceKey {
 export interface MeshDelta {
   readonly upserts: readonly MeshResource[];
   readonly removals: readonly ResourceKey[];
+  /** What the agent's resolver has found; never from a controller. */
+  readonly answers?: readonly NameAnswer[];
+}
+
+/** What a host name that ServiceEntries are resolved by leads to now. */
+export interface NameAnswer {
+  /** Lower case. */
+  readonly name: string;
+  /** In canonical text, each family in the order of the answer; empty: nowhere. */
+  readonly addresses: readonly Ip[];
 }
 
 /**

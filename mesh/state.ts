@@ -11,7 +11,7 @@
  * Addresses are reused by Kubernetes. While two pods hold one address the ready one has it, else the one that
  * arrived last; pods on the host network never have an address of their own. Policy never goes by address: it takes a
  * Workload (by uid) and a proven Identity. What has an address is found in this order: Services and ServiceEntries with
- * endpoints, pods, ServiceEntries that only name the address, ServiceEntries by block.
+ * endpoints, pods, ServiceEntries that only name the address, ServiceEntries by block. What a name leads to (NameAnswer) has no address.
  */
 
 import type { Authorization } from './authz.ts';
@@ -26,6 +26,7 @@ import {
   type MeshKind,
   type MeshResource,
   type MeshSettings,
+  type NameAnswer,
   type NamespacedName,
   type ResourceKey,
   type Service,
@@ -60,12 +61,16 @@ export interface MeshStateOptions {
   readonly onSlotAssigned?: (endpoint: Endpoint) => void;
   /** The node whose clients ask; absent: none in particular, so nothing is near (internalTrafficPolicy, trafficDistribution). */
   readonly node?: string;
+  /** It is told what names lead to (NameAnswer); absent: it is not, and nothing is known of them. */
+  readonly resolvesNames?: boolean;
 }
 
 const UNKNOWN: Destination = { kind: 'unknown', service: null };
 
 export class MeshState {
   #generation = 0;
+  /** See MeshStateOptions. */
+  readonly resolvesNames: boolean;
   readonly #place: OwnPlace;
   readonly #slots: SlotTable;
   readonly #workloads: WorkloadTable;
@@ -93,6 +98,7 @@ export class MeshState {
   #settings: MeshSettings = DEFAULT_SETTINGS;
 
   constructor(options: MeshStateOptions = {}) {
+    this.resolvesNames = options.resolvesNames ?? false;
     this.#place = new OwnPlace(options.node ?? '');
     this.#slots = new SlotTable(options.onSlotAssigned ?? (() => {}));
     this.#workloads = new WorkloadTable(this.#slots, (service, port, family) =>
@@ -131,6 +137,8 @@ export class MeshState {
     let changed = false;
     for (const removal of delta.removals) changed = this.#remove(removal) || changed;
     for (const resource of delta.upserts) changed = this.#upsert(resource) || changed;
+    for (const answer of delta.answers ?? []) changed = this.#membership.answer(answer) || changed;
+    this.#membership.names.forget();
     if (changed) this.#generation++;
     return { ok: true };
   }
@@ -176,6 +184,26 @@ export class MeshState {
     if (!this.#services.hasHostsAt(port)) return null;
     const sees: Sees = (service) => client === null || this.#visibility.sees(client, service, port);
     return this.#services.resolveHost(host, port, family, client?.namespace ?? null, sees);
+  }
+
+  /** The host names that ServiceEntries are resolved by, in the order in which they were first needed. */
+  namesNeeded(): IterableIterator<string> {
+    return this.#membership.names.names();
+  }
+
+  /** Grows whenever the names that are needed change. */
+  get namesVersion(): number {
+    return this.#membership.names.version;
+  }
+
+  /** What is known of the names that are needed. */
+  nameAnswers(): readonly NameAnswer[] {
+    return this.#membership.names.answers();
+  }
+
+  /** The names by which a host of ServiceEntries (`namespace/host`) is resolved; empty: by none. */
+  namesBehind(host: NamespacedName): readonly string[] {
+    return this.#membership.namesBehind(host);
   }
 
   /** What becomes of that pod's connections to destinations that are unknown to it. */
@@ -417,10 +445,10 @@ export class MeshState {
 }
 
 /**
- * A ServiceEntry, which anybody may write for any address, takes none from the pod that has it; with endpoints it does from those of
- * ServiceEntries. @param entry what a ServiceEntry says of the address; null: there is none
+ * A ServiceEntry, which anybody may write for any address, takes none from the pod that has it; while it has endpoints it does from
+ * those of ServiceEntries. @param entry what a ServiceEntry says of the address; null: there is none
  */
 function precedes(pod: Destination, entry: Destination | null): boolean {
-  if (entry === null || (entry.kind === 'service' && entry.target.cluster.passthrough)) return true;
+  if (entry === null || (entry.kind === 'service' && entry.target.cluster.endpoints.length === 0)) return true;
   return pod.kind === 'workload' && !isExternalWorkload(pod.workload.uid);
 }

@@ -30,6 +30,12 @@ import {
   text,
 } from './validate-shapes.ts';
 
+/**
+ * Hosts of a ServiceEntry times what backs them (endpoints, selected pods): each of one is told of each of the other, which takes a
+ * tenth of a second at this number.
+ */
+export const ENTRY_MEMBERS_MAX = 65_536;
+
 /** An int32 of Istio's that counts something. */
 const count = integer(0, 2_147_483_647);
 
@@ -71,12 +77,19 @@ export const serviceEntry = closed(
   (value) => {
     const entry = value as {
       readonly resolution: string;
+      readonly hosts: readonly string[];
+      readonly workloads: readonly string[];
       readonly ports: readonly { readonly port: number }[];
       readonly endpoints: readonly { readonly address: string }[];
     };
     const ports = entry.ports.map((each) => each.port);
     const twice = ports.find((number, i) => ports.indexOf(number) !== i);
     if (twice !== undefined) return `ports: ${twice} is listed twice: keep one entry per port`;
+    const members = entry.endpoints.length + entry.workloads.length;
+    if (entry.hosts.length * members > ENTRY_MEMBERS_MAX) {
+      const found = `has ${members} for ${entry.hosts.length} hosts, and hosts times endpoints may be ${ENTRY_MEMBERS_MAX}`;
+      return `endpoints: ${found}: write several ServiceEntries, each with a part of the hosts`;
+    }
     if (entry.resolution !== 'STATIC' && entry.resolution !== 'NONE') return null;
     const named = entry.endpoints.findIndex((endpoint) => parseCidr(endpoint.address) === null);
     return named < 0 ? null : `endpoints[${named}].address: is a host name: write an address, or resolution DNS`;

@@ -5,9 +5,9 @@
 
 import { type Endpoint, LiveEndpoint, type SlotTable, UNBALANCED_SLOT } from './cluster.ts';
 import type { CompiledPort, Destination } from './destination.ts';
-import { isExternalWorkload } from './external-services.ts';
+import { isExternalWorkload, isResolvedWorkload } from './external-services.ts';
 import { type Family, familyOf } from './ip.ts';
-import type { NamespacedName, PortProtocol, Workload } from './model.ts';
+import type { Ip, NamespacedName, PortProtocol, Workload } from './model.ts';
 
 /** Endpoints a pod may have for ports behind no Service; further ones are made per call, so a port scan keeps nothing. */
 const DIRECT_ENDPOINTS_PER_POD_MAX = 64;
@@ -74,15 +74,16 @@ export class WorkloadTable {
     return destination;
   }
 
-  /** Ready endpoints behind a Service port, one per pod and target port. */
+  /** Ready endpoints behind a Service port, one per pod and target port; of a name that is resolved one per address. */
   endpointsOf(service: NamespacedName, port: number, family: Family): readonly Endpoint[] {
     const endpoints: Endpoint[] = [];
     for (const entry of this.#byService.get(service) ?? []) {
-      const { ready, addresses, services } = entry.workload;
-      const address = addresses.find((ip) => familyOf(ip) === family) ?? addresses[0];
-      if (!ready || address === undefined) continue;
-      for (const { servicePort, targetPort } of services[service] ?? []) {
-        if (servicePort === port) endpoints.push(this.#endpoint(entry, address, targetPort));
+      const { ready, services } = entry.workload;
+      if (!ready) continue;
+      for (const address of addressesFor(entry.workload, family)) {
+        for (const { servicePort, targetPort } of services[service] ?? []) {
+          if (servicePort === port) endpoints.push(this.#endpoint(entry, address, targetPort));
+        }
       }
     }
     return endpoints;
@@ -180,8 +181,8 @@ export class WorkloadTable {
   #link(entry: WorkloadEntry, previous: Workload | null, next: Workload | null): void {
     relist(this.#byName, entry, namesOf(previous), namesOf(next));
     relist(this.#byService, entry, servicesOf(previous), servicesOf(next));
-    const addresses = next?.addresses ?? [];
-    for (const ip of previous?.addresses ?? []) {
+    const addresses = reachedAt(next);
+    for (const ip of reachedAt(previous)) {
       const address = this.#byAddress.get(ip);
       address?.destinations.clear();
       if (addresses.includes(ip)) continue;
@@ -199,6 +200,18 @@ export class WorkloadTable {
   #forgetDestinations(entry: WorkloadEntry): void {
     for (const ip of entry.workload.addresses) this.#byAddress.get(ip)?.destinations.clear();
   }
+}
+
+/** Where clients of a family reach it: one address of that family, else one of the other; all of them where a name leads to several. */
+function addressesFor({ uid, addresses }: Workload, family: Family): readonly Ip[] {
+  const own = addresses.filter((ip) => familyOf(ip) === family);
+  const found = own.length > 0 ? own : addresses;
+  return isResolvedWorkload(uid) ? found : found.slice(0, 1);
+}
+
+/** The addresses that lead to it. What a name leads to may be anybody's, and many names may share it. */
+function reachedAt(workload: Workload | null): readonly Ip[] {
+  return workload === null || isResolvedWorkload(workload.uid) ? [] : workload.addresses;
 }
 
 function namesOf(workload: Workload | null): readonly NamespacedName[] {

@@ -65,6 +65,26 @@ export interface PredecessorDocument {
   readonly draining: DrainDocument | null;
 }
 
+/** Host names of ServiceEntries, and those with which something is wrong. */
+export interface NamesDocument {
+  readonly count: number;
+  /** That lead somewhere. */
+  readonly resolved: number;
+  /** Not looked up: too many. */
+  readonly omitted: number;
+  /** Since the start. */
+  readonly counters: {
+    readonly lookups: number;
+    readonly failures: number;
+    /** Last good answers that became too old. */
+    readonly expired: number;
+    /** Addresses that were left out: too many, or such as no name outside the mesh leads to. */
+    readonly addressesLeftOut: number;
+  };
+  /** The first of those that lead nowhere or whose lookups fail. */
+  readonly problems: readonly { readonly name: string; readonly addresses: number; readonly problem: string }[];
+}
+
 /** GET /status. With `?own`, `predecessor` is not asked for. */
 export interface StatusDocument {
   readonly node: string;
@@ -101,6 +121,7 @@ export interface StatusDocument {
   readonly snapshot: { readonly path: string; readonly savedAt: string | null; readonly ageMs: number | null };
   /** Which iptables programs work here; null before the first pod. */
   readonly iptables: { readonly backend: string | null };
+  readonly names: NamesDocument;
   /** What does not pass the agent (`bypass` in the mesh configuration). */
   readonly bypass: {
     readonly state: 'off' | 'on' | 'unavailable';

@@ -1,5 +1,6 @@
 /** `weir agent`: flags to AgentOptions. The agent itself is loaded only when it runs, so that --help stays quick. */
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CliError, EXIT } from '../../cli/output.ts';
@@ -27,6 +28,7 @@ interface Flags extends CapFlags {
   readonly controllerKey?: string;
   readonly excludeNamespaces: readonly string[];
   readonly interceptionMode: AgentOptions['interceptionMode'];
+  readonly dnsServers: readonly string[];
   readonly drainDeadline: number;
   readonly instance?: string;
   readonly whenSuperseded: AgentOptions['whenSuperseded'];
@@ -54,6 +56,17 @@ function parseDrainDeadline(text: string): number {
   const ms = Number(text) * 1_000;
   if (text.trim() !== '' && ms >= 0 && ms <= limits.drainDeadlineMaxMs) return Math.round(ms);
   throw new InvalidArgumentError(`write seconds, from 0 to ${limits.drainDeadlineMaxMs / 1_000}`);
+}
+
+/** Comma separated `IP`, `IP:PORT` or `[V6]:PORT`. */
+export function parseDnsServers(text: string): readonly string[] {
+  const servers = text.split(',').filter((server) => server !== '');
+  const wrong = servers.find((server) => {
+    const port = /^(?:\[([^\]]+)\]|([\d.]+)):(\d{1,5})$/.exec(server);
+    return isIP(port === null ? server : (port[1] ?? port[2] ?? '')) === 0 || Number(port?.[3] ?? 53) > 65_535;
+  });
+  if (wrong === undefined) return servers;
+  throw new InvalidArgumentError(`${wrong}: write an address, with a port such as 10.96.0.10:5353 or [fd00::a]:5353`);
 }
 
 function parseNamespaces(text: string): readonly string[] {
@@ -101,6 +114,7 @@ export function agentOptions(flags: Flags): AgentOptions {
     hostNetns: flags.hostNetns,
     excludeNamespaces: flags.excludeNamespaces,
     interceptionMode: flags.interceptionMode,
+    dnsServers: flags.dnsServers,
     caps: capsOf(flags),
     drainDeadlineMs: flags.drainDeadline,
     instance: flags.instance ?? randomUUID(),
@@ -116,7 +130,7 @@ export function registerAgentCommand(program: Command): void {
     .addOption(new Option('--node <name>', "this node's name in Kubernetes").env('NODE_NAME'))
     .addOption(new Option('--controller <address>', 'the controller: host:port or unix:PATH').env('WEIR_CONTROLLER'))
     .option('--run-dir <dir>', 'sockets: agent.sock (for `weir status` and the like), cni.sock', '/run/weir')
-    .option('--state-dir <dir>', 'what survives a restart: pods.json, snapshot.json', '/var/lib/weir')
+    .option('--state-dir <dir>', 'what survives a restart: pods.json, snapshot.json, names.json', '/var/lib/weir')
     .option('--workers <count>', 'data-plane processes', parseWorkers, availableParallelism())
     .option('--trust-domain <domain>', "the mesh's trust domain", 'cluster.local')
     .addOption(
@@ -140,6 +154,12 @@ export function registerAgentCommand(program: Command): void {
         .choices(INTERCEPTION_MODES)
         .default('REDIRECT')
         .env('WEIR_INTERCEPTION_MODE'),
+    )
+    .option(
+      '--dns-servers <addresses>',
+      'who is asked for the host names of ServiceEntries, comma separated (default: those of /etc/resolv.conf)',
+      parseDnsServers,
+      [],
     )
     .option(
       '--drain-deadline <seconds>',

@@ -58,6 +58,7 @@ export function remarks(status: StatusDocument): string[] {
   if (status.pods.unhealthy > 0)
     lines.push(`${status.pods.unhealthy} pod(s) not captured as they should be: weir pods`);
   lines.push(...bypassRemarks(status.bypass));
+  lines.push(...nameRemarks(status.names));
   for (const worker of status.workers) {
     if (worker.lastExit !== null) {
       lines.push(`worker ${worker.worker} restarted ${worker.restarts} time(s); last: ${worker.lastExit}`);
@@ -80,6 +81,15 @@ function bypassRemarks({ state, reason, pods, entries, omitted }: StatusDocument
   const rest = omitted === 0 ? '' : `, ${omitted} more did not fit`;
   const problem = reason === null ? '' : `; not in every pod: ${reason}`;
   return [`bypass: ${entries} destination(s) in ${pods} pod(s)${rest}${problem}`];
+}
+
+function nameRemarks(names: StatusDocument['names'] | undefined): string[] {
+  // An older agent does not send the field.
+  if (names === undefined) return [];
+  return names.problems.map(({ name, addresses, problem }) => {
+    const told = addresses === 0 ? 'requests to it get 503' : `${addresses} address(es) of its last answer are used`;
+    return `host name ${name}: ${problem}; ${told}`;
+  });
 }
 
 function predecessorRemarks({ predecessor }: StatusDocument): string[] {

@@ -256,7 +256,7 @@ export class Flow {
 
   /**
    * An endpoint of a cluster. @param dialled that of the destination: only its own passthrough leads to the address that was dialled;
-   * names of others are not resolved here
+   * that of another host (resolution NONE, behind a route) leads nowhere
    */
   chooseFrom(cluster: Cluster, dialled: Cluster | null): Choice {
     if (cluster.passthrough && dialled?.service === cluster.service) return { ok: true, peer: this.#passthroughPeer() };

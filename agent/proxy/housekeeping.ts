@@ -8,7 +8,7 @@
  */
 import { Timer, type TimerTarget } from '../engine/timer-wheel.ts';
 import { limits } from '../limits.ts';
-import type { Endpoint } from '../../mesh/cluster.ts';
+import { type Endpoint, UNBALANCED_SLOT } from '../../mesh/cluster.ts';
 import { Pass } from './connection-pass.ts';
 import type { LiveConnection } from './connection-table.ts';
 import type { WorkerContext } from './context.ts';
@@ -120,7 +120,11 @@ export class Housekeeping implements TimerTarget {
     if (this.#sweeping) return;
     this.#sweeping = true;
     const { mesh, reactor, series } = this.#context;
-    const isCurrent = (endpoint: Endpoint): boolean => mesh.workloadByUid(endpoint.workload.uid) !== null;
+    // A workload may stay and lose an address: one of a name that is resolved, for example.
+    const isCurrent = (endpoint: Endpoint): boolean =>
+      endpoint.slot === UNBALANCED_SLOT
+        ? mesh.workloadByUid(endpoint.workload.uid) !== null
+        : mesh.endpointAt(endpoint.slot) === endpoint;
     const sweepPod = (pod: Pod): void => {
       pod.pool.sweep(reactor.nowMs, isCurrent);
       pod.forgetUnrouted(mesh, series);

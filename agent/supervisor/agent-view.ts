@@ -6,6 +6,7 @@
 import { statSync } from 'node:fs';
 import type {
   ConnectionsDocument,
+  NamesDocument,
   RequestsDocument,
   PodDocument,
   PolicyDocument,
@@ -77,6 +78,7 @@ export interface AgentParts {
   verify(enrolled: Enrolled): Promise<VerifyDocument>;
   iptables(): { readonly backend: string | null };
   readonly bypass: BypassSets;
+  names(): NamesDocument;
   /** What is not done yet of the start, or that the agent stops; empty when it is up. */
   notReady(): readonly string[];
   readonly instance: string;
@@ -140,6 +142,7 @@ export class AgentView implements AdminView, MetricsSource {
       snapshot: this.#snapshot(),
       iptables: this.#parts.iptables(),
       bypass: this.#parts.bypass.status(),
+      names: this.#parts.names(),
       bounds: nonZero(this.#bounds()),
       logLevel: log.level,
       accessLog: pool.accessLog,
@@ -192,7 +195,9 @@ export class AgentView implements AdminView, MetricsSource {
   async stats(): Promise<StatsDocument> {
     await this.#exporter.refresh();
     const { node, ledger } = this.#parts;
-    return statsDocument(node, ledger, this.#bounds(), addTotals(ledger.counters, {}));
+    const { lookups, failures, expired } = this.#parts.names().counters;
+    const events = { name_lookups: lookups, name_lookup_failures: failures, name_answers_expired: expired };
+    return statsDocument(node, ledger, this.#bounds(), addTotals(ledger.counters, events));
   }
 
   metrics(): Promise<string> {
@@ -339,10 +344,13 @@ export class AgentView implements AdminView, MetricsSource {
   /** Bounds of the supervisor; those of the workers are in the ledger. */
   #ownBounds(): Record<string, number> {
     const { accessLog, ledger } = this.#parts;
+    const names = this.#parts.names();
     return {
       accessLogOutputBytesMax: accessLog.counters.dropped,
       accessLogLineBytesMax: accessLog.counters.tooLong,
       bypassEntriesPerPodMax: this.#parts.bypass.status().omitted,
+      resolvedNamesMax: names.omitted,
+      resolvedAddressesMax: names.counters.addressesLeftOut,
       metricLedgerSeriesMax: ledger.http.refused + ledger.tcp.refused + ledger.pods.refused,
     };
   }

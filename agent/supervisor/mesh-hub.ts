@@ -4,7 +4,7 @@
  * A delta is applied here first; what this MeshState refuses never reaches a worker and is NACKed. A worker that starts
  * later gets the whole state under the sequence number it stands for.
  */
-import type { MeshDelta, MeshKind, MeshResource, ResourceKey, Workload } from '../../mesh/model.ts';
+import type { MeshDelta, MeshKind, MeshResource, NameAnswer, ResourceKey, Workload } from '../../mesh/model.ts';
 import { MeshState } from '../../mesh/state.ts';
 import type { FromWorker, ToWorker } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
@@ -36,16 +36,22 @@ export type ApplyResult =
 /** Frames of one state must fit; half the frame limit leaves room for the envelope and the last resource. */
 const FULL_STATE_FRAME_BYTES = limits.ipcFrameBytesMax / 2;
 
-/** Splits a whole state into deltas whose JSON stays near `bytesMax`. Workers without pods need no atomicity. */
-export function fullStateFrames(resources: readonly MeshResource[], sequence: number, bytesMax: number): Buffer[] {
+/**
+ * Splits a whole state into deltas whose JSON stays near `bytesMax`. Workers without pods need no atomicity. The last one has the
+ * answers, when the entries that need them are there.
+ */
+export function fullStateFrames(
+  resources: readonly MeshResource[],
+  answers: readonly NameAnswer[],
+  sequence: number,
+  bytesMax: number,
+): Buffer[] {
   const frames: Buffer[] = [];
   let parts: string[] = [];
   let bytes = 0;
-  const flush = (): void => {
-    const upserts = parts.join(',');
-    frames.push(
-      encodeFrame(`{"type":"meshDelta","sequence":${sequence},"delta":{"upserts":[${upserts}],"removals":[]}}`),
-    );
+  const flush = (more = ''): void => {
+    const delta = `{"upserts":[${parts.join(',')}],"removals":[]${more}}`;
+    frames.push(encodeFrame(`{"type":"meshDelta","sequence":${sequence},"delta":${delta}}`));
     parts = [];
     bytes = 0;
   };
@@ -55,12 +61,12 @@ export function fullStateFrames(resources: readonly MeshResource[], sequence: nu
     parts.push(json);
     bytes += json.length;
   }
-  flush();
+  flush(answers.length === 0 ? '' : `,"answers":${JSON.stringify(answers)}`);
   return frames;
 }
 
 export class MeshHub implements PoolMember, WorkloadSource {
-  readonly state = new MeshState();
+  readonly state = new MeshState({ resolvesNames: true });
   readonly #workers = new Map<number, WorkerLink>();
   readonly #barriers = new Map<number, AckBarrier>();
   readonly #listeners = new Set<() => void>();
@@ -82,8 +88,12 @@ export class MeshHub implements PoolMember, WorkloadSource {
       const error = `change of ${frame.length} bytes; the agent takes ${limits.ipcFrameBytesMax} at once: send it in parts`;
       return { ok: false, error, resource: null };
     }
+    const { generation } = this.state;
     const applied = this.state.apply(delta);
     if (!applied.ok) return applied;
+    // Answers come again and again, and mostly make no difference.
+    const isNews = this.state.generation !== generation;
+    if (!isNews && delta.upserts.length + delta.removals.length === 0) return applied;
     this.#sequence = sequence;
     const barrier = new AckBarrier(this.#workers.values(), 0);
     this.#barriers.set(sequence, barrier);
@@ -115,7 +125,7 @@ export class MeshHub implements PoolMember, WorkloadSource {
 
   welcome(worker: WorkerLink): Promise<void> {
     this.#workers.set(worker.generation, worker);
-    const frames = fullStateFrames(this.resources(), this.#sequence, this.#frameBytesMax);
+    const frames = fullStateFrames(this.resources(), this.state.nameAnswers(), this.#sequence, this.#frameBytesMax);
     const caughtUp = new Promise<void>((resolve) => {
       this.#welcomes.set(worker.generation, { owed: frames.length, resolve });
     });

@@ -14,7 +14,7 @@ export interface AgentOptions {
   readonly node: string;
   /** agent.sock and cni.sock are made here. */
   readonly runDir: string;
-  /** pods.json and snapshot.json are kept here. */
+  /** pods.json, snapshot.json and names.json are kept here. */
   readonly stateDir: string;
   /** gRPC target of the controller: `unix:PATH` or `host:port`. */
   readonly controller: string;
@@ -32,6 +32,8 @@ export interface AgentOptions {
   readonly excludeNamespaces: readonly string[];
   /** Of pods without an annotation of their own. */
   readonly interceptionMode: InterceptionMode;
+  /** Who is asked for the host names of ServiceEntries, `ip` or `ip:port`; empty: those of /etc/resolv.conf. */
+  readonly dnsServers: readonly string[];
   /** What pods may use of each worker. */
   readonly caps: Caps;
   /** When the agent ends, how long connections may go on. */

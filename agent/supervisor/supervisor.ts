@@ -1,7 +1,7 @@
 /**
  * One agent, put together: what starts in which order, and how it ends.
  *
- *   alone:  admin socket (also the lock on the run dir) → snapshot → workers with the mesh → pods of the previous run, listeners
+ *   alone:  admin socket (also the lock on the run dir) → snapshot → workers with the mesh, host names → pods of the previous run, listeners
  *           before rules → CNI server → controller → ready
  *   beside: another agent is in charge (succession.ts): announce → its snapshot → workers → controller has caught up → listeners for
  *           its pods → CNI socket taken, requests wait → it yields → last changes → it leaves → CNI requests served → ready
@@ -42,6 +42,9 @@ import { HandOver } from './hand-over.ts';
 import { type AgentLog, messageOf } from './log.ts';
 import { type ApplyResult, MeshHub } from './mesh-hub.ts';
 import { MetricsEndpoint } from './metrics-endpoint.ts';
+import { DnsLookup } from './name-lookup.ts';
+import { NameResolver } from './name-resolver.ts';
+import { NameStore } from './name-store.ts';
 import type { AgentOptions } from './options.ts';
 import { awaitIdentity } from './pod-identity.ts';
 import { PodTable } from './pod-table.ts';
@@ -74,6 +77,9 @@ export class Supervisor {
   readonly #podRules = new PodRules();
   readonly #enrolment: Enrolment;
   readonly #bypass: BypassSets;
+  readonly #dns: DnsLookup;
+  readonly #nameStore: NameStore;
+  readonly #names: NameResolver;
   readonly #cni: CniServer;
   readonly #view: AgentView;
   readonly #snapshotPath: string;
@@ -152,6 +158,15 @@ export class Supervisor {
       enrolled: () => this.#enrolment.list(),
       accessLog: () => this.#pool.accessLog,
       log: write,
+    });
+    this.#dns = new DnsLookup({ servers: options.dnsServers });
+    this.#nameStore = new NameStore(options.stateDir, log);
+    this.#names = new NameResolver({
+      hub: this.#hub,
+      lookup: (query) => this.#dns.lookup(query),
+      store: this.#nameStore,
+      log,
+      random: Math.random,
     });
     this.#cni = new CniServer(this.#enrolment, `${options.runDir}/cni.sock`);
     this.#drain = new DrainState(options.drainDeadlineMs, {
@@ -258,7 +273,9 @@ export class Supervisor {
   }
 
   async #close(): Promise<void> {
-    await this.#store.close();
+    this.#names.close();
+    this.#dns.close();
+    await Promise.all([this.#nameStore.close(), this.#store.close()]);
     this.#admin.withdraw();
     this.#admin.server.close();
     this.#admin.server.closeAllConnections();
@@ -273,7 +290,7 @@ export class Supervisor {
     this.#step = 'configuration';
     await this.#loadSnapshot();
     this.#step = 'workers';
-    await this.#pool.start();
+    await this.#startWorkers();
     if (this.#isStopping()) return;
     this.#step = 'pods';
     await this.#bypass.request();
@@ -291,6 +308,11 @@ export class Supervisor {
     this.#control.start();
   }
 
+  /** Before the first connection comes: the names of the stored configuration lead somewhere, where DNS answers soon enough. */
+  async #startWorkers(): Promise<void> {
+    await Promise.all([this.#pool.start(), this.#names.settled(limits.nameFirstAnswerMs)]);
+  }
+
   async #startBeside(before: Predecessor, silent: boolean): Promise<void> {
     const takeover = new Takeover(
       {
@@ -306,7 +328,7 @@ export class Supervisor {
         },
         ended: () => this.#isStopping(),
         loadConfiguration: () => this.#loadSnapshot(),
-        startWorkers: () => this.#pool.start(),
+        startWorkers: () => this.#startWorkers(),
       },
       before,
     );
@@ -406,6 +428,7 @@ export class Supervisor {
       verify: async (enrolled) => verifyDocument(enrolled, await this.#verify(enrolled)),
       iptables: () => ({ backend: this.#podRules.backend }),
       bypass: this.#bypass,
+      names: () => this.#names.document(),
       notReady: () => this.#notReady(),
       instance: this.#options.instance,
       drain: this.#drain,

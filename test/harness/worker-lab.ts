@@ -23,7 +23,7 @@ import type {
   WorkerStats,
 } from '../../agent/ipc/messages.ts';
 import { limits } from '../../agent/limits.ts';
-import type { MeshResource, PortProtocol, Service, Workload } from '../../mesh/model.ts';
+import type { MeshResource, NameAnswer, PortProtocol, Service, Workload } from '../../mesh/model.ts';
 import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../../mesh/policy-model.ts';
 import type { HttpRoute } from '../../mesh/route-model.ts';
 import { routeRule, type WrittenRule } from '../unit/mesh/resources.ts';
@@ -145,10 +145,11 @@ export class WorkerLab {
   async mesh(
     upserts: readonly MeshResource[],
     removals: { kind: MeshResource['kind']; key: string }[] = [],
+    answers: readonly NameAnswer[] = [],
   ): Promise<void> {
     const sequence = ++this.#sequence;
     const applied = this.wait((message) => message.type === 'meshApplied' && message.sequence === sequence);
-    this.send({ type: 'meshDelta', sequence, delta: { upserts, removals } });
+    this.send({ type: 'meshDelta', sequence, delta: { upserts, removals, answers } });
     const answer = await applied;
     assert.equal(answer.type === 'meshApplied' ? answer.error : 'no answer', null);
   }

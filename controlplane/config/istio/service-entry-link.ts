@@ -1,5 +1,6 @@
 /** ServiceEntryObject → ServiceEntry with the pods and WorkloadEntries that it selects. */
-import type { ServiceEntryEndpoint } from '../../../mesh/traffic-model.ts';
+import type { ServiceEntry, ServiceEntryEndpoint } from '../../../mesh/traffic-model.ts';
+import { ENTRY_MEMBERS_MAX } from '../../../mesh/validate-traffic.ts';
 import { compareText, type Finding } from '../../finding.ts';
 import type { Linked, LinkView } from '../link/view.ts';
 import { entriesByHost } from './host-index.ts';
@@ -27,8 +28,31 @@ export function linkServiceEntry(object: ServiceEntryObject, view: LinkView): Li
     }
   }
   for (const [index, host] of resource.hosts.entries()) warnHost(object, host, index, view, report);
-  const resources = [{ ...resource, endpoints, workloads: [...workloads].sort(compareText) }];
-  return { resources, findings };
+  return { resources: [withMembers(object, endpoints, [...workloads].sort(compareText), report)], findings };
+}
+
+/** What backs the hosts; more than agents take is left out, the last first. */
+function withMembers(
+  object: ServiceEntryObject,
+  endpoints: readonly ServiceEntryEndpoint[],
+  workloads: readonly string[],
+  report: Report,
+): ServiceEntry {
+  const { resource } = object;
+  const max = Math.floor(ENTRY_MEMBERS_MAX / resource.hosts.length);
+  const found = endpoints.length + workloads.length;
+  if (found > max) {
+    const reason = `selects ${found} for ${resource.hosts.length} hosts, of which ${max} are used`;
+    report(
+      object,
+      ['spec', 'workloadSelector'],
+      'UNSUPPORTED',
+      reason,
+      'write several ServiceEntries, each with a part of the hosts',
+    );
+  }
+  const kept = endpoints.slice(0, max);
+  return { ...resource, endpoints: kept, workloads: workloads.slice(0, max - kept.length) };
 }
 
 function selectedEntries(

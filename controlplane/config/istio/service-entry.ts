@@ -218,6 +218,11 @@ function checkTogether(
     const reason = `is a wildcard, which resolution ${resolution} cannot resolve`;
     problems.error('INVALID_VALUE', [...spec.at('hosts'), wildcard], reason, 'write resolution NONE, or add endpoints');
   }
+  if (resolution === 'DYNAMIC_DNS' && wildcard >= 0) {
+    const reason = 'is a wildcard, and names are not looked up request by request';
+    const remedy = 'write each host, or resolution NONE';
+    problems.error('UNSUPPORTED', [...spec.at('hosts'), wildcard], reason, remedy);
+  }
   if (resolution === 'STATIC' && wildcard >= 0 && !spec.has('endpoints') && !spec.has('workloadSelector')) {
     const reason = 'is a wildcard without endpoints, so resolution STATIC leads nowhere';
     problems.error('INVALID_VALUE', [...spec.at('hosts'), wildcard], reason, 'write resolution NONE, or add endpoints');

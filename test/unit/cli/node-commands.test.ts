@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyDocument, StatsDocument, StatusDocument } from '../../../agent/admin/api.ts';
 import { Command } from 'commander';
-import { agentOptions, parseListen } from '../../../agent/cli/agent-command.ts';
+import { agentOptions, parseDnsServers, parseListen } from '../../../agent/cli/agent-command.ts';
 import { addCapFlags, type CapFlags, capsOf } from '../../../agent/cli/cap-flags.ts';
 import { DEFAULT_CAPS } from '../../../agent/ipc/caps.ts';
 import { describeBackends, describeMatch, describeScope, ruleRows } from '../../../agent/cli/mesh-commands.ts';
@@ -131,6 +131,13 @@ const STATUS: StatusDocument = {
   snapshot: { path: '/s', savedAt: null, ageMs: 120_000 },
   iptables: { backend: 'iptables-nft' },
   bypass: { state: 'off', reason: 'not asked for (bypass in the mesh configuration)', pods: 0, entries: 0, omitted: 0 },
+  names: {
+    count: 1,
+    resolved: 1,
+    omitted: 0,
+    counters: { lookups: 2, failures: 0, expired: 0, addressesLeftOut: 0 },
+    problems: [],
+  },
   bounds: {},
   logLevel: 'info',
   accessLog: 'errors',
@@ -138,6 +145,25 @@ const STATUS: StatusDocument = {
 };
 
 test('an agent that is well needs no remark', () => assert.deepEqual(remarks(STATUS), []));
+
+test('host names that lead nowhere, or whose lookups fail, are told with what that means', () => {
+  const problems = [
+    { name: 'a.example', addresses: 0, problem: 'the name has no address' },
+    { name: 'b.example', addresses: 2, problem: 'ETIMEOUT' },
+  ];
+  assert.deepEqual(remarks({ ...STATUS, names: { ...STATUS.names, problems } }), [
+    'host name a.example: the name has no address; requests to it get 503',
+    'host name b.example: ETIMEOUT; 2 address(es) of its last answer are used',
+  ]);
+});
+
+test('--dns-servers takes addresses with or without port, and nothing else', () => {
+  const good = ['10.96.0.10', '10.96.0.10:5353', 'fd00::a', '[fd00::a]:5353'];
+  assert.deepEqual(parseDnsServers(good.join(',')), good);
+  for (const bad of ['dns.example', '10.96.0.10:99999', '[fd00::a]', '10.96.0.300', ':53']) {
+    assert.throws(() => parseDnsServers(bad), /write an address/, bad);
+  }
+});
 
 test('bypass is spoken of when it is asked for, or still in use', () => {
   const told = (bypass: Partial<StatusDocument['bypass']>): readonly string[] =>
@@ -240,6 +266,7 @@ const FLAGS = {
   hostNetns: '/proc/self/ns/net',
   excludeNamespaces: [],
   interceptionMode: 'REDIRECT',
+  dnsServers: [],
   drainDeadline: 20_000,
   whenSuperseded: 'exit',
 } as const;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Destination } from '../../../mesh/destination.ts';
-import { workloadsOfEntry } from '../../../mesh/external-services.ts';
+import { membersOfEntry } from '../../../mesh/external-services.ts';
 import type { MeshResource, Workload } from '../../../mesh/model.ts';
 import { DEFAULT_SETTINGS } from '../../../mesh/settings.ts';
 import { MeshState } from '../../../mesh/state.ts';
@@ -56,12 +56,6 @@ describe('a ServiceEntry by address', () => {
     assert.equal(shown(state.resolve('198.51.100.2', 80)), 'unknown');
   });
 
-  it('with endpoints named by host only keeps it too: the client has looked the name up', () => {
-    const endpoints = [entryEndpoint('real.example.com')];
-    const state = stateOf(serviceEntry({ name: 'e', addresses: [VIP], resolution: 'DNS', endpoints }));
-    assert.equal(shown(state.resolve(VIP, 80)), 'api.example.com shop: dialled');
-  });
-
   it('goes to static endpoints at their own ports', () => {
     const endpoints = [entryEndpoint('203.0.113.1'), entryEndpoint('203.0.113.2', { ports: { '80': 8080 } })];
     const entry = serviceEntry({ name: 'e', addresses: [VIP], resolution: 'STATIC', endpoints });
@@ -75,7 +69,7 @@ describe('a ServiceEntry by address', () => {
   it('says once what endpoints without ports of their own back', () => {
     const endpoints = [entryEndpoint('203.0.113.1'), entryEndpoint('203.0.113.2', { ports: { '80': 8080 } })];
     const entry = serviceEntry({ name: 'e', endpoints: [...endpoints, entryEndpoint('203.0.113.3')] });
-    const [first, second, third] = workloadsOfEntry(entry).map(({ services }) => services);
+    const [first, second, third] = membersOfEntry(entry, () => []).map(({ workload: made }) => made?.services);
     assert.equal(first, third);
     assert.deepEqual(first, { 'shop/api.example.com': [{ servicePort: 80, targetPort: 80 }] });
     assert.deepEqual(second, { 'shop/api.example.com': [{ servicePort: 80, targetPort: 8080 }] });

@@ -10,6 +10,7 @@ import {
   type MeshDelta,
   type MeshKind,
   type MeshResource,
+  type NameAnswer,
   type Workload,
 } from '../../../mesh/model.ts';
 import { bypassDestinations, type BypassEntry, bypassOfPod, mayBypass } from '../../../mesh/bypass.ts';
@@ -181,14 +182,25 @@ const anyEntry: fc.Arbitrary<MeshResource> = fc
       .map((ports) =>
         ports.map((port) => ({ port, name: `p${port}`, protocol: 'http' as const, targetPort: port + 8000 })),
       ),
-    resolution: fc.constantFrom('NONE' as const, 'STATIC' as const),
-    endpoints: fc
-      .uniqueArray(fc.constantFrom('203.0.113.1', '203.0.113.2', '10.0.0.2'), { maxLength: 2 })
-      .map((list) => list.map((address) => entryEndpoint(address, { labels: { app: 'web' } }))),
+    resolution: fc.constantFrom('NONE' as const, 'STATIC' as const, 'DNS' as const, 'DNS_ROUND_ROBIN' as const),
+    endpoints: fc.uniqueArray(fc.constantFrom('203.0.113.1', '203.0.113.2', '10.0.0.2', 'real.test'), { maxLength: 2 }),
     workloads: fc.uniqueArray(fc.constantFrom(...UIDS), { maxLength: 2 }).map((uids) => [...uids].sort()),
     exportTo: anyClients,
   })
-  .map(serviceEntry);
+  .map(({ endpoints, ...fields }) => {
+    const mayBeNamed = fields.resolution !== 'NONE' && fields.resolution !== 'STATIC';
+    const fitting = endpoints.filter((address) => mayBeNamed || address !== 'real.test');
+    const written = fitting.map((address) => entryEndpoint(address, { labels: { app: 'web' } }));
+    return serviceEntry({ ...fields, endpoints: written });
+  });
+
+const anyAnswers: fc.Arbitrary<NameAnswer[]> = fc.uniqueArray(
+  fc.record({
+    name: fc.constantFrom('real.test', ...HOSTS),
+    addresses: fc.uniqueArray(fc.constantFrom('203.0.113.1', '203.0.113.7', '10.0.0.1', 'fd00::7'), { maxLength: 3 }),
+  }),
+  { maxLength: 2, selector: ({ name }) => name },
+);
 
 const anyScope: fc.Arbitrary<MeshResource> = fc
   .record({
@@ -321,8 +333,13 @@ const anyResource = fc.oneof(
   anySettings,
 );
 const anyDelta: fc.Arbitrary<MeshDelta> = fc
-  .record({ upserts: fc.array(anyResource, { maxLength: 4 }), removed: fc.array(anyResource, { maxLength: 2 }) })
-  .map(({ upserts, removed }) => ({
+  .record({
+    upserts: fc.array(anyResource, { maxLength: 4 }),
+    removed: fc.array(anyResource, { maxLength: 2 }),
+    answers: anyAnswers,
+  })
+  .map(({ upserts, removed, answers }) => ({
+    answers,
     upserts: [...new Map(upserts.map((resource) => [JSON.stringify(keyOf(resource)), resource])).values()],
     removals: removed.map(keyOf),
   }));
@@ -450,11 +467,14 @@ function everything(state: MeshState): unknown {
     seen: ASKING.map((client) => [
       state.outboundTrafficPolicy(client),
       ...[...VIPS, ...POD_IPS, ...EXTERNAL_IPS].map((ip) => destinationText(state.resolveFor(client, ip, 80))),
-      ...['a.example.com', 'c.example.com'].map((host) => {
-        const found = state.resolveHost(client, host, 80, 4);
-        return found && destinationText(found);
-      }),
+      ...['a.example.com', 'c.example.com'].flatMap((host) =>
+        ([4, 6] as const).map((family) => {
+          const found = state.resolveHost(client, host, 80, family);
+          return found && destinationText(found);
+        }),
+      ),
     ]),
+    names: [[...state.namesNeeded()].sort(), [...state.nameAnswers()].sort((a, b) => (a.name < b.name ? -1 : 1))],
     hosts: PORTS.map((port) => state.knowsHostsAt(port)),
     policies: state
       .list('workload')
@@ -486,7 +506,8 @@ function everything(state: MeshState): unknown {
 
 function rebuilt(state: MeshState): MeshState {
   const fresh = new MeshState({ node: NODE });
-  const result = fresh.apply({ upserts: KINDS.flatMap((kind) => state.list(kind)), removals: [] });
+  const answers = state.nameAnswers();
+  const result = fresh.apply({ upserts: KINDS.flatMap((kind) => state.list(kind)), removals: [], answers });
   assert.ok(result.ok, result.ok ? '' : result.error);
   return fresh;
 }

@@ -145,7 +145,7 @@ GOOD['serviceEntry'] = {
   kind: 'serviceEntry',
   namespace: 'shop',
   name: 'e',
-  hosts: ['api.example.com'],
+  hosts: ['api.example.com', ...Array.from({ length: 7 }, (_, i) => `h${i}.example.com`)],
   addresses: ['192.0.2.0/24'],
   ports: [{ port: 443, name: 'tls', protocol: 'tls', targetPort: 8443 }],
   location: 'MESH_EXTERNAL',
@@ -185,6 +185,12 @@ describe('validateResource', () => {
   }
 
   const malformed: [string, string, unknown, RegExp][] = [
+    [
+      'serviceEntry',
+      'workloads',
+      Array.from({ length: 65_536 / 8 }, (_, i) => `u${i}`),
+      /^endpoints: has 8193 for 8 hosts, and hosts times endpoints may be 65536: write several ServiceEntries/,
+    ],
     ['workload', 'uid', '', /^uid: "" must be a non-empty string/],
     ['workload', 'namespace', 'a/b', /^namespace: "a\/b" must be a namespace/],
     ['workload', 'addresses', ['10.0.0.256'], /^addresses\[0\]: "10.0.0.256" is not an IP/],

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { MeshDelta, Service, Workload } from '../../../mesh/model.ts';
 import { FRAME_HEADER_BYTES } from '../../../agent/ipc/frame.ts';
 import { fullStateFrames, MeshHub } from '../../../agent/supervisor/mesh-hub.ts';
+import { MeshState } from '../../../mesh/state.ts';
+import { serviceEntry } from '../mesh/resources.ts';
 import { isSettled, RecordingLink } from './recording-link.ts';
 
 function workload(name: string): Workload {
@@ -128,7 +130,7 @@ test('a new worker has caught up only when it has applied every frame of the sta
 test('a whole state is split into frames near the bound that carry every resource once, in order', () => {
   const resources = Array.from({ length: 50 }, (_, i) => workload(`pod-${i}`));
   const one = JSON.stringify(resources[0]).length;
-  const frames = fullStateFrames(resources, 7, one * 10);
+  const frames = fullStateFrames(resources, [], 7, one * 10);
   assert.ok(frames.length >= 5, `${frames.length} frames`);
   const seen = frames.flatMap((frame) => {
     assert.ok(frame.length < one * 12);
@@ -136,5 +138,47 @@ test('a whole state is split into frames near the bound that carry every resourc
     return message.delta.upserts;
   });
   assert.deepEqual(seen, resources);
-  assert.equal(fullStateFrames([], 0, 10).length, 1);
+  assert.equal(fullStateFrames([], [], 0, 10).length, 1);
+});
+
+describe('answers of DNS', () => {
+  const entry = serviceEntry({ name: 'e', resolution: 'DNS' });
+  const answers = (...addresses: string[]) => [{ name: 'api.example.com', addresses }];
+  const told = (link: RecordingLink) =>
+    link.sent.flatMap((message) => (message.type === 'meshDelta' ? [message.delta.answers ?? []] : []));
+
+  test('go to every worker, and to one that starts later with the rest of the state', async () => {
+    const hub = new MeshHub(1);
+    await hub.apply({ upserts: [entry, workload('web')], removals: [] });
+    const first = new RecordingLink(0, 1);
+    void hub.welcome(first);
+    first.sent.splice(0);
+    void hub.apply({ upserts: [], removals: [], answers: answers('203.0.113.1') });
+    assert.deepEqual(told(first), [answers('203.0.113.1')]);
+    const second = new RecordingLink(0, 2);
+    void hub.welcome(second);
+    assert.deepEqual(told(second), [[], answers('203.0.113.1')], 'in the last frame, when the entry is there');
+    const mesh = new MeshState();
+    for (const message of second.sent) if (message.type === 'meshDelta') assert.ok(mesh.apply(message.delta).ok);
+    const endpoints = mesh.resolveHost(null, 'api.example.com', 80, 4)?.target.cluster.endpoints;
+    assert.deepEqual(
+      endpoints?.map(({ address }) => address),
+      ['203.0.113.1'],
+    );
+  });
+
+  test('that make no difference are told to nobody', async () => {
+    const hub = new MeshHub();
+    await hub.apply({ upserts: [entry], removals: [], answers: answers('203.0.113.1', '203.0.113.2') });
+    const link = new RecordingLink(0, 1);
+    void hub.welcome(link);
+    link.sent.splice(0);
+    const same = await hub.apply({ upserts: [], removals: [], answers: answers('203.0.113.2', '203.0.113.1') });
+    const unneeded = [{ name: 'other.test', addresses: [] }];
+    assert.deepEqual(
+      [same, await hub.apply({ upserts: [], removals: [], answers: unneeded })],
+      [{ ok: true }, { ok: true }],
+    );
+    assert.deepEqual(link.sent, []);
+  });
 });

@@ -1,6 +1,7 @@
 /** DestinationRule, ServiceEntry, WorkloadEntry, Sidecar, and the kinds that weir only knows by name. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { validateResource } from '../../../../mesh/validate.ts';
 import { mesh, object, said, SERVICES } from './mesh-yaml.ts';
 
 const YET = 'is accepted, not yet enforced; do not rely on it yet';
@@ -172,6 +173,23 @@ test('a workloadSelector takes pods and WorkloadEntries of its namespace', () =>
   ]);
   assert.deepEqual(said(mesh(entry)), [
     'ServiceEntry default/s spec.workloadSelector: selects no pod and no WorkloadEntry of default; correct its labels, or create them',
+  ]);
+});
+
+test('pods that are selected beyond what agents take are left out, and that is said', () => {
+  const hosts = Array.from({ length: 256 }, (_, i) => `h${i}.internal`);
+  const spec = `  hosts: [${hosts.join(', ')}]\n  resolution: STATIC\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  workloadSelector: {labels: {app: a}}`;
+  const pods = Array.from(
+    { length: 260 },
+    (_, i) =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {name: p${i}, uid: u-${1_000 + i}, labels: {app: a}}\nspec: {containers: []}\n`,
+  );
+  const translation = mesh(object('ServiceEntry', '{name: s}', spec), ...pods);
+  const [entry] = translation.of('serviceEntry');
+  assert.equal(validateResource(entry), null);
+  assert.deepEqual([entry?.workloads.length, entry?.workloads.at(-1)], [256, 'u-1255']);
+  assert.deepEqual(said(translation), [
+    'ServiceEntry default/s spec.workloadSelector: selects 260 for 256 hosts, of which 256 are used; write several ServiceEntries, each with a part of the hosts',
   ]);
 });
 

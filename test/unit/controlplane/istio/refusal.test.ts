@@ -413,6 +413,16 @@ test('ServiceEntry and WorkloadEntry', () => {
       'spec.hosts[0]: is a wildcard, which resolution DNS cannot resolve; write resolution NONE, or add endpoints',
     ],
     [
+      entry('hosts: ["*.a.com"], resolution: DYNAMIC_DNS'),
+      'spec.hosts[0]: is a wildcard, and names are not looked up request by request; write each host, or resolution NONE',
+    ],
+    [
+      entry(
+        `hosts: [${Array.from({ length: 256 }, (_, i) => `h${i}.a.com`).join(', ')}], resolution: STATIC, endpoints: [${'{address: 10.0.0.1}, '.repeat(257)}]`,
+      ),
+      'spec.endpoints: has 257 for 256 hosts, and hosts times endpoints may be 65536; write several ServiceEntries, each with a part of the hosts',
+    ],
+    [
       entry('hosts: ["*.a.com"], resolution: STATIC'),
       'spec.hosts[0]: is a wildcard without endpoints, so resolution STATIC leads nowhere; write resolution NONE, or add endpoints',
     ],

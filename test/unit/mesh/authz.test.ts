@@ -372,10 +372,10 @@ describe('what workloads share', () => {
   });
 
   it('a policy of the same name with other rules is another', () => {
-    const before = index.for(WEB);
+    const before = index.for(WEB).forPort(1);
     index.remove(forAll);
     index.add(allow('a'));
-    assert.notEqual(index.for(WEB), before);
+    assert.notEqual(index.for(WEB).forPort(1), before);
     assert.equal(
       index
         .for(WEB)
@@ -389,10 +389,10 @@ describe('what workloads share', () => {
   it('labels that change are looked up again', () => {
     const selecting = { ...deny('app', policyRule()), selector: { app: 'db' } };
     index.add(selecting);
-    assert.equal(index.for(other).policies.length, 1);
-    assert.equal(index.for({ ...other, labels: { app: 'db' } }).policies.length, 2);
+    assert.equal(index.for(other).inScope(8080).length, 1);
+    assert.equal(index.for({ ...other, labels: { app: 'db' } }).inScope(8080).length, 2);
     index.forget(other.uid);
-    assert.equal(index.for(other).policies.length, 1);
+    assert.equal(index.for(other).inScope(8080).length, 1);
   });
 
   it('what no workload has any more is let go, and compiling anew leaves one of each', () => {
@@ -401,7 +401,7 @@ describe('what workloads share', () => {
     const before = own.for(WEB);
     assert.equal(own.for(other), before);
     own.setTrust({ own: 'prod.example', aliases: [] });
-    assert.equal(own.for(WEB).policies.length, 1);
+    assert.equal(own.for(WEB).inScope(8080).length, 1);
     const shared = own.for(other);
     assert.equal(own.for(WEB), shared);
     own.forget(WEB.uid);

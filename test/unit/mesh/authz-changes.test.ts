@@ -115,7 +115,7 @@ describe('a rule with more sources times operations than are listed each with ea
   ];
   for (const [what, sources] of rows) {
     it(`${what}: counts while it is there`, () => {
-        const index = new PolicyIndex();
+      const index = new PolicyIndex();
       index.add(policy({ name: 'always', action: 'DENY', rules: [policyRule({ to: [{ paths: ['/never'] }] })] }));
       const to = Array.from({ length: 9 }, (_, i) => ({ paths: [`/p${i}`] }));
       const wide = policy({ name: 'wide', action: 'DENY', rules: [policyRule({ ...sources, to })] });

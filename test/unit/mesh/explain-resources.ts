@@ -3,7 +3,7 @@ import type { MeshResource } from '../../../mesh/model.ts';
 import type { AuthorizationPolicy, PolicyOperation, PolicyRule, PolicySource } from '../../../mesh/policy-model.ts';
 import type { HttpRoute, HttpRouteRule } from '../../../mesh/route-model.ts';
 import { MeshState } from '../../../mesh/state.ts';
-import { route, routeRule } from './resources.ts';
+import { route, routeRule, type WrittenMatch } from './resources.ts';
 
 export { backend, service, workload } from './resources.ts';
 
@@ -67,7 +67,11 @@ export function policy(fields: Partial<AuthorizationPolicy> & { readonly name: s
 }
 
 /** One rule for a path prefix, attached to shop/echo. */
-export function prefixRoute(prefix: string, fields: Partial<Omit<HttpRouteRule, 'matches'>>): HttpRoute {
-  const one = routeRule({ ...fields, matches: [{ path: { type: 'prefix', value: prefix } }] });
+export function prefixRoute(
+  prefix: string,
+  fields: Partial<Omit<HttpRouteRule, 'matches'>>,
+  headers: WrittenMatch['headers'] = [],
+): HttpRoute {
+  const one = routeRule({ ...fields, matches: [{ path: { type: 'prefix', value: prefix }, headers: headers ?? [] }] });
   return route({ name: 'r', parents: [{ namespace: 'shop', name: 'echo', port: null }], rules: [one] });
 }

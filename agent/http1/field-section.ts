@@ -217,10 +217,9 @@ export class FieldSection {
     return found;
   }
 
-  /** What Connection has named ends at this hop: the endpoint never sees it, so nobody is to decide by it. */
+  /** What ends at this hop (connection-options.ts): the endpoint never sees it, so nobody is to decide by it. */
   #isNamed(index: number, name: string): boolean {
-    const isDropped = this.removed[index] === 1 && this.kinds[index] === FIELD_OTHER;
-    return !isDropped && namesEqual(this.bytes, this.nameStart(index), this.nameEnd(index), name);
+    return this.removed[index] === 0 && namesEqual(this.bytes, this.nameStart(index), this.nameEnd(index), name);
   }
 
   nameText(index: number): string {

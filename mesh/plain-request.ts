@@ -62,11 +62,12 @@ export class PlainRequest implements RequestView {
 
   header(name: string): string | undefined {
     const values = this.headerValues(name);
-    return values.length === 0 ? undefined : values.join(', ');
+    return values.length === 0 ? undefined : values.join(', '); // of cookies there is one
   }
 
   headerValues(name: string): readonly string[] {
-    return this.#headers.filter((field) => field.name === name).map(({ value }) => value);
+    const values = this.#headers.filter((field) => field.name === name).map(({ value }) => value);
+    return name === 'cookie' && values.length > 1 ? [values.join('; ')] : values;
   }
 
   claims(): JwtClaims | null {

@@ -21,7 +21,7 @@ function seen(view: RequestView): unknown {
   return { method, path, query, host, values, joined };
 }
 
-const name = fc.constantFrom('x-a', 'x-b', 'x-c');
+const name = fc.constantFrom('x-a', 'x-b', 'x-c', 'cookie');
 const value = fc.constantFrom('', '1', 'two words', 'a, b');
 const field = fc.record({ name: fc.oneof(name, fc.constantFrom('te', 'content-length')), value });
 const edits: fc.Arbitrary<HeaderEdits> = fc
@@ -131,6 +131,23 @@ describe('a request as it will be forwarded', () => {
       }
     });
   }
+
+  it('has all cookies in one, whoever added them and whichever version of HTTP carries them', () => {
+    const edits: HeaderEdits = { set: [], add: [{ name: 'cookie', value: 'b=2' }], remove: [] };
+    const lines = 'GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\n\r\n';
+    const head = new RequestHead();
+    assert.equal(head.parse(Buffer.from(lines, 'latin1'), 0, lines.length), lines.length);
+    const facts = new RequestFacts(
+      table.intern([':method', ':scheme', ':path', ':authority', 'cookie'], ['GET', 'http', '/', 'a', 'a=1'], null),
+    );
+    for (const came of [head, facts]) {
+      const view = new ForwardedView().of(came, null, edits);
+      assert.deepEqual([view.header('cookie'), view.headerValues('cookie')], ['a=1; b=2', ['a=1; b=2']]);
+    }
+    const cookies = ['a=1', 'b=2'].map((text) => ({ name: 'Cookie', value: text }));
+    const plain = plainRequest({ method: 'GET', target: '/', host: 'a', headers: cookies, claims: null }, 'BASE');
+    assert.deepEqual(plain.ok && plain.request.headerValues('cookie'), ['a=1; b=2']);
+  });
 
   it('has the claims of the token that it came with', () => {
     const came = plainRequest({ method: 'GET', target: '/', host: 'a', headers: [], claims: { iss: 'i' } }, 'BASE');

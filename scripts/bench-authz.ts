@@ -7,6 +7,7 @@ import type { Identity, Workload } from '../mesh/model.ts';
 import { PolicyIndex } from '../mesh/policy-index.ts';
 import type { AuthorizationPolicy, PolicyOperation, PolicyRule, PolicySource } from '../mesh/policy-model.ts';
 import type { RequestView } from '../mesh/request.ts';
+import { NO_OPERATION, NO_SOURCE } from '../test/harness/policy-parts.ts';
 
 /** One figure in ns; `ratio`: to the same with 10 policies. */
 export interface AuthorizationRow {
@@ -19,31 +20,6 @@ const POLICY_COUNTS = [10, 100, 1_000, 10_000];
 const RULES_EACH = 10;
 /** Requests and connections that are asked in turn: they hit rules from the first policy to the last, and none. */
 const QUESTIONS = 256;
-
-const NO_SOURCE: PolicySource = {
-  principals: [],
-  notPrincipals: [],
-  requestPrincipals: [],
-  notRequestPrincipals: [],
-  namespaces: [],
-  notNamespaces: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  ipBlocks: [],
-  notIpBlocks: [],
-  remoteIpBlocks: [],
-  notRemoteIpBlocks: [],
-};
-const NO_OPERATION: PolicyOperation = {
-  hosts: [],
-  notHosts: [],
-  ports: [],
-  notPorts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-};
 
 function rule(source: Partial<PolicySource> | null, operation: Partial<PolicyOperation>): PolicyRule {
   return {

@@ -142,9 +142,24 @@ function measured(
   const bind = measure((i) =>
     authorization.bind(connections[i % QUESTIONS] as ConnectionFacts).settled === null ? 1 : 0,
   );
+  // Last: it changes what the others ask.
+  const middle = all[all.length >> 1] as AuthorizationPolicy;
+  const turned: AuthorizationPolicy = { ...middle, action: middle.action === 'DENY' ? 'ALLOW' : 'DENY' };
+  let present = middle;
+  const change = measure((i) => {
+    index.remove(present);
+    present = present === middle ? turned : middle;
+    index.add(present);
+    const bound = index
+      .for(TARGET)
+      .forPort(8080)
+      .bind(connections[i % QUESTIONS] as ConnectionFacts);
+    return bound.request(views[i % QUESTIONS] as RequestView).rule;
+  });
   return [
     ['decision', decision],
     ['bind', bind],
     ['compilation', compileNs],
+    ['change of one policy, then asked,', change],
   ];
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type Decision, explain, refusedQuestion } from '../mesh/explain.ts';
 import { type ParsedRequest, parseExplainRequest } from '../mesh/explain-request.ts';
 import { likelyRequests } from '../mesh/likely-requests.ts';
-import { keyOf, type MeshKind, type MeshResource } from '../mesh/model.ts';
+import { keyOf, MESH_KINDS, type MeshResource } from '../mesh/model.ts';
 import type { MeshState } from '../mesh/state.ts';
 import { sameJson } from '../mesh/validate.ts';
 import { readOfflineMesh } from './offline-mesh.ts';
@@ -12,20 +12,8 @@ import type { DiffFlags } from './diff-command.ts';
 
 /** Requests made up when none are given: enough to touch every rule of an ordinary mesh. */
 const GENERATED_MAX = 20_000;
-const KINDS: readonly MeshKind[] = [
-  'service',
-  'serviceEntry',
-  'httpRoute',
-  'tlsRoute',
-  'tcpRoute',
-  'destinationRule',
-  'sidecarScope',
-  'authorizationPolicy',
-  'peerAuthentication',
-  'requestAuthentication',
-  'networkPolicy',
-  'meshSettings',
-];
+/** Pods come and go by themselves: their changes are none of the configuration's. */
+const KINDS = MESH_KINDS.filter((kind) => kind !== 'workload');
 
 interface ObjectChange {
   readonly change: 'added' | 'removed' | 'changed';

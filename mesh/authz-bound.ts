@@ -39,7 +39,7 @@ export class BoundAction {
     }
     this.always = always;
     this.onTcp = onTcp === null ? null : verdictOnTcp(onTcp, gated);
-    const limit = always?.ordinal ?? Number.POSITIVE_INFINITY;
+    const limit = always?.placed.ordinal ?? Number.POSITIVE_INFINITY;
     this.groups = groups.filter(({ requests, gate }) => firstAsked(requests, gate !== null) < limit);
   }
 
@@ -58,19 +58,19 @@ export class BoundAction {
 
 function earlier(left: Clause | null, right: Clause | null): Clause | null {
   if (left === null || right === null) return left ?? right;
-  return right.ordinal < left.ordinal ? right : left;
+  return right.placed.ordinal < left.placed.ordinal ? right : left;
 }
 
 /** By the order of rules; of the same rule, one that needs no HTTP names it more truly. */
 function isBetterOnTcp(candidate: Clause, gated: boolean, known: Clause, knownGated: boolean): boolean {
-  if (candidate.ordinal !== known.ordinal) return candidate.ordinal < known.ordinal;
+  if (candidate.placed.ordinal !== known.placed.ordinal) return candidate.placed.ordinal < known.placed.ordinal;
   return (known.request !== null || knownGated) && candidate.request === null && !gated;
 }
 
 /** The lowest ordinal that depends on the request. */
 function firstAsked(requests: RequestIndex, gated: boolean): number {
-  const first = requests.first?.ordinal ?? Number.POSITIVE_INFINITY;
-  return gated ? Math.min(first, requests.always?.ordinal ?? first) : first;
+  const first = requests.first?.placed.ordinal ?? Number.POSITIVE_INFINITY;
+  return gated ? Math.min(first, requests.always?.placed.ordinal ?? first) : first;
 }
 
 /** Both actions together. */
@@ -101,20 +101,20 @@ export class BoundRules implements BoundAuthorization {
   request(view: RequestView): Verdict {
     if (this.#isExact) return this.settled as Verdict;
     const denied = this.#deny.find(view);
-    if (denied !== null) return denied.rule.verdict;
+    if (denied !== null) return denied.placed.rule.verdict;
     if (this.#otherwise.allowed) return this.#otherwise;
-    return this.#allow.find(view)?.rule.verdict ?? this.#otherwise;
+    return this.#allow.find(view)?.placed.rule.verdict ?? this.#otherwise;
   }
 
   /** Settled only when plain TCP agrees too: an ALLOW rule that also names HTTP fields admits requests, never raw bytes. */
   #settle(): Verdict | null {
     const { always, groups } = this.#deny;
-    if (always !== null) return always.rule.verdict;
+    if (always !== null) return always.placed.rule.verdict;
     const mayAllow = this.#otherwise.allowed || this.#allow.always !== null || this.#allow.groups.length > 0;
     if (!mayAllow) return this.#otherwise;
     if (groups.length > 0) return null;
     if (this.#otherwise.allowed) return this.#otherwise;
-    return this.#allow.always !== null && this.#onTcp.allowed ? this.#allow.always.rule.verdict : null;
+    return this.#allow.always !== null && this.#onTcp.allowed ? this.#allow.always.placed.rule.verdict : null;
   }
 }
 

@@ -6,11 +6,12 @@
  *      │                       └── the rest ──► Bucket …
  *      └── the rest (no `paths`) ──► Bucket …
  *
- * A bucket is split when it is asked for the first time, and only if it is large. The answer is always the clause whose rule comes
+ * A bucket is split when it is asked for the first time, and only if it is large. Clauses come and go at any time, split or not: what
+ * that costs goes by the clause, not by how many there are (but for a few moved pointers). The answer is always the clause whose rule comes
  * first, so what cannot be better than what was found is not looked at.
  */
 import { type RequestMatch, requestPrincipalOf, validTemplate } from './authz-request.ts';
-import type { CompiledRule } from './authz-rule.ts';
+import { insertInOrder, itemsOf, type PlacedRule, removeInOrder } from './authz-order.ts';
 import { isPathTemplate } from './path-template.ts';
 import type { RequestView } from './request.ts';
 import { StringIndex } from './string-index.ts';
@@ -19,9 +20,8 @@ import type { Verdict } from './verdict.ts';
 
 /** One alternative of one rule: a source, an operation and the conditions together. */
 export interface Clause {
-  /** Place of the rule in the order of evaluation: the lowest that matches decides. */
-  readonly ordinal: number;
-  readonly rule: CompiledRule;
+  /** The rule, and its place in the order of evaluation: the lowest that matches decides. */
+  readonly placed: PlacedRule;
   /** null: every request matches. */
   readonly request: RequestMatch | null;
 }
@@ -53,26 +53,48 @@ interface Dimension {
 const found: Bucket[] = [];
 
 class Bucket {
-  readonly #clauses: Clause[] = [];
-  /** Index of the dimension that it is split by; how many there are when it is not to be split. */
+  /** All, in the order of ordinals. */
+  #clauses: Clause[] = [];
+  /** The first dimension that it may be split by. */
+  readonly #from: number;
+  /** The one that it is split by, or comes next in looking for one; how many there are when there is none. */
   #level: number;
   #index: StringIndex<Bucket> | null = null;
   /** Of paths only. */
   #templates: TemplateTrie<Bucket> | null = null;
-  /** Set once the bucket is split. */
+  /** Set once the bucket is split: what has no pattern in the dimension. */
   #rest: Bucket | null = null;
 
-  constructor(level: number) {
-    this.#level = level;
+  constructor(from: number) {
+    this.#from = from;
+    this.#level = from;
   }
 
   get first(): Clause | undefined {
     return this.#clauses[0];
   }
 
-  /** In the order of ordinals. */
+  get isEmpty(): boolean {
+    return this.#clauses.length === 0;
+  }
+
   add(clause: Clause): void {
-    if (this.#clauses[this.#clauses.length - 1] !== clause) this.#clauses.push(clause);
+    if (this.#rest === null) {
+      insertInOrder(this.#clauses, clause);
+      this.#level = this.#from;
+      return;
+    }
+    for (let level = this.#from; level < this.#level; level++) {
+      if (patternsAt(level, clause).length === 0) continue;
+      this.#wrap(level);
+      break;
+    }
+    if (insertInOrder(this.#clauses, clause)) this.#file(clause, this.#rest);
+  }
+
+  /** Removes the clauses of a rule. */
+  remove(placed: PlacedRule): void {
+    for (const clause of itemsOf(this.#clauses, placed)) this.#removeOne(clause);
   }
 
   /** The clause that matches with the lowest ordinal, if that is lower than `best`'s; else `best`. */
@@ -97,56 +119,107 @@ class Bucket {
     const clauses = this.#clauses;
     for (let i = 0; i < clauses.length; i++) {
       const clause = clauses[i] as Clause;
-      if (best !== null && clause.ordinal >= best.ordinal) return best;
+      if (best !== null && clause.placed.ordinal >= best.placed.ordinal) return best;
       if ((clause.request as RequestMatch).matches(view)) return clause;
     }
     return best;
   }
 
-  /** By the first dimension that some clause goes by; null: there is none. Returns the rest: what has no pattern in it. */
+  /** By the first dimension that some clause goes by; null: there is none. Returns the rest. */
   #split(): Bucket | null {
-    while (!this.#clauses.some((clause) => this.#patterns(clause).length > 0)) {
+    while (!this.#clauses.some((clause) => patternsAt(this.#level, clause).length > 0)) {
       this.#level++;
       if (this.#level === DIMENSIONS.length) return null;
     }
-    const next = this.#level + 1;
-    const rest = new Bucket(next);
-    const make = (): Bucket => new Bucket(next);
-    for (const clause of this.#clauses) {
-      const values = this.#patterns(clause);
-      if (values.length === 0 || (this.#level > 0 && values.length > LISTED_VALUES_MAX)) rest.add(clause);
-      else for (const value of values) this.#bucketOf(value, make).add(clause);
-    }
+    this.#rest = new Bucket(this.#level + 1);
+    for (const clause of this.#clauses) this.#file(clause, this.#rest);
+    return this.#rest;
+  }
+
+  /** Splits by a dimension that was passed over because nothing went by it: all that is there becomes the rest of that. */
+  #wrap(level: number): void {
+    const rest = new Bucket(level + 1);
+    rest.#clauses = this.#clauses.slice();
+    rest.#level = this.#level;
+    rest.#index = this.#index;
+    rest.#templates = this.#templates;
+    rest.#rest = this.#rest;
+    this.#level = level;
+    this.#index = null;
+    this.#templates = null;
     this.#rest = rest;
-    return rest;
   }
 
-  #patterns(clause: Clause): readonly string[] {
-    return (DIMENSIONS[this.#level] as Dimension).patterns(clause.request as RequestMatch);
+  #file(clause: Clause, rest: Bucket): void {
+    const values = this.#listedUnder(clause);
+    if (values.length === 0) rest.add(clause);
+    else for (const value of values) this.#bucketOf(value).add(clause);
   }
 
-  #bucketOf(value: string, make: () => Bucket): Bucket {
-    if (this.#level === 0 && isPathTemplate(value)) {
+  #removeOne(clause: Clause): void {
+    if (!removeInOrder(this.#clauses, clause) || this.#rest === null) return;
+    const values = this.#listedUnder(clause);
+    if (values.length === 0) this.#rest.#removeOne(clause);
+    for (const value of values) {
+      const bucket = this.#bucketOf(value);
+      bucket.#removeOne(clause);
+      if (bucket.isEmpty) this.#dropBucket(value);
+    }
+  }
+
+  /** The values that the clause is found by; empty: it is of the rest. */
+  #listedUnder(clause: Clause): readonly string[] {
+    const values = patternsAt(this.#level, clause);
+    return this.#level > 0 && values.length > LISTED_VALUES_MAX ? [] : values;
+  }
+
+  #isTemplate(value: string): boolean {
+    return this.#level === 0 && isPathTemplate(value);
+  }
+
+  #bucketOf(value: string): Bucket {
+    const make = (): Bucket => new Bucket(this.#level + 1);
+    if (this.#isTemplate(value)) {
       this.#templates ??= new TemplateTrie<Bucket>();
       return this.#templates.entry(validTemplate(value), make);
     }
     this.#index ??= new StringIndex<Bucket>();
     return this.#index.entry(value, make);
   }
+
+  #dropBucket(value: string): void {
+    if (this.#isTemplate(value)) this.#templates?.delete(validTemplate(value));
+    else this.#index?.delete(value);
+  }
+}
+
+function patternsAt(level: number, clause: Clause): readonly string[] {
+  return (DIMENSIONS[level] as Dimension).patterns(clause.request as RequestMatch);
 }
 
 /** The clauses of one action that hang on the same source. */
 export class RequestIndex {
-  /** The first clause that every request matches. What comes after it is unreachable for requests. */
-  always: Clause | null = null;
-  /** Of a DENY: the first clause, one without HTTP-only parts before others of the same rule. Of an ALLOW: the first of a rule without. */
-  onTcp: Clause | null = null;
   readonly #denies: boolean;
-  /** Those that depend on the request; null: none does. */
+  /** Those that every request matches. */
+  readonly #always: Clause[] = [];
+  /** Those that depend on the request; null: none ever did. */
   #bucket: Bucket | null = null;
+  /** undefined: to be looked for. */
+  #onTcp: Clause | null | undefined = null;
 
   constructor(denies: boolean) {
     this.#denies = denies;
+  }
+
+  /** The first clause that every request matches. What comes after it is unreachable for requests. */
+  get always(): Clause | null {
+    return this.#always[0] ?? null;
+  }
+
+  /** Of a DENY: the first clause, one without HTTP-only parts before others of the same rule. Of an ALLOW: the first of a rule without. */
+  get onTcp(): Clause | null {
+    if (this.#onTcp === undefined) this.#onTcp = this.#denies ? this.#firstOfAll() : this.#firstWithoutHttp();
+    return this.#onTcp;
   }
 
   /** The first clause that depends on the request; undefined when none does. */
@@ -154,15 +227,24 @@ export class RequestIndex {
     return this.#bucket?.first;
   }
 
-  /** In the order of ordinals. */
+  get isEmpty(): boolean {
+    return this.#always.length === 0 && (this.#bucket === null || this.#bucket.isEmpty);
+  }
+
   add(clause: Clause): void {
-    this.#considerForTcp(clause);
-    if (this.always !== null) return;
-    if (clause.request === null) this.always = clause;
+    this.#onTcp = undefined;
+    if (clause.request === null) insertInOrder(this.#always, clause);
     else {
       this.#bucket ??= new Bucket(0);
       this.#bucket.add(clause);
     }
+  }
+
+  /** Removes the clauses of a rule. */
+  remove(placed: PlacedRule): void {
+    this.#onTcp = undefined;
+    for (const clause of itemsOf(this.#always, placed)) removeInOrder(this.#always, clause);
+    this.#bucket?.remove(placed);
   }
 
   /** As Bucket.find; `always` is not considered. */
@@ -170,16 +252,18 @@ export class RequestIndex {
     return this.#bucket === null ? best : this.#bucket.find(view, best);
   }
 
-  #considerForTcp(clause: Clause): void {
-    const known = this.onTcp;
-    if (this.#denies) {
-      const isBetter = known?.ordinal === clause.ordinal && known.request !== null && clause.request === null;
-      if (known === null || isBetter) this.onTcp = clause;
-    } else if (known === null && !clause.rule.usesHttp) this.onTcp = clause;
+  #firstOfAll(): Clause | null {
+    const { always, first } = this;
+    if (always === null || first === undefined) return always ?? first ?? null;
+    return first.placed.ordinal < always.placed.ordinal ? first : always;
+  }
+
+  #firstWithoutHttp(): Clause | null {
+    return this.#always.find(({ placed }) => !placed.rule.usesHttp) ?? null;
   }
 }
 
 /** The verdict of a clause on a connection without HTTP. `gated`: its source asked for something of the request as well. */
 export function verdictOnTcp(clause: Clause, gated: boolean): Verdict {
-  return clause.request === null && !gated ? clause.rule.verdict : clause.rule.verdictWithoutHttp;
+  return clause.request === null && !gated ? clause.placed.rule.verdict : clause.placed.rule.verdictWithoutHttp;
 }

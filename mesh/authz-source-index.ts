@@ -4,10 +4,13 @@
  * one value share a RequestIndex. One that combines fields is listed under the values of its most telling field and is
  * tried; rules with the same combination share a RequestIndex too. Only what has no positive field is tried by every connection.
  *
+ * Rules come and go at any time (authz-order.ts); what nothing is listed under any more is forgotten.
+ *
  *   a/sa/x ──► principals: 'a/sa/x' ─► RequestIndex      10.1.2.3 ──► trie: 10.0.0.0/8 ─► RequestIndex
  *                          'a/*'    ─► RequestIndex, and those to try: namespaces AND notPrincipals ─► RequestIndex
  */
 import { type Clause, RequestIndex } from './authz-request-index.ts';
+import type { PlacedRule } from './authz-order.ts';
 import { type PrincipalMatch, RequestMatch } from './authz-request.ts';
 import type { CompiledRule, RuleOperation, RuleSource } from './authz-rule.ts';
 import { NAMES, parsedBlock, type SourceFacts, type SourceFields, SourceMatch } from './authz-source.ts';
@@ -24,8 +27,16 @@ export class SourceGroup {
   /** What the source asks of the request beside; null: nothing, or the clauses ask it. */
   readonly gate: PrincipalMatch | null;
   readonly requests: RequestIndex;
+  /** The only rule that the group can ever have; null: it is shared. */
+  readonly owner: PlacedRule | null;
 
-  constructor(parts: readonly SourceFields[], gate: PrincipalMatch | null, requests: RequestIndex) {
+  constructor(
+    parts: readonly SourceFields[],
+    gate: PrincipalMatch | null,
+    requests: RequestIndex,
+    owner: PlacedRule | null,
+  ) {
+    this.owner = owner;
     this.#parts = parts.length === 0 ? NONE : parts.map((fields) => new SourceMatch(fields));
     this.gate = gate;
     this.requests = requests;
@@ -58,7 +69,7 @@ interface Keys {
 export class SourceIndex {
   readonly #denies: boolean;
   /** Tried by every connection. */
-  readonly #unlisted: SourceGroup[] = [];
+  #unlisted: SourceGroup[] = [];
   readonly #principals = new StringIndex<Listed>();
   readonly #namespaces = new StringIndex<Listed>();
   readonly #accounts = new Map<string, Listed>();
@@ -72,24 +83,40 @@ export class SourceIndex {
     this.#denies = denies;
   }
 
-  /** A rule that concerns the port of this index; in the order of ordinals. */
-  add(rule: CompiledRule, ordinal: number, port: number): void {
+  /** A rule that concerns the port of this index. */
+  add(placed: PlacedRule, port: number): void {
+    const { rule } = placed;
     const operations = rule.operations.filter((operation) => operation.acceptsPort(port));
-    if (isWide(rule, operations)) return this.#addWide(rule, ordinal, operations);
+    if (isWide(rule, operations)) return this.#addWide(placed, operations);
     for (const source of rule.sources) {
-      const clauses = clausesOf(rule, ordinal, operations, source.principal);
+      const clauses = clausesOf(placed, operations, source.principal);
       const parts = partsOf(rule, source);
       const keys = keysOf(parts);
       if (keys === null || !isAlone(parts, keys)) {
-        const group = this.#group(JSON.stringify(parts), parts, keys);
-        for (const clause of clauses) group.requests.add(clause);
+        addAll(this.#group(JSON.stringify(parts), parts, keys).requests, clauses);
         continue;
       }
       for (const value of keys.values) {
         const listed = this.#listed(keys.field, value);
-        listed.alone ??= new SourceGroup(NONE, null, new RequestIndex(this.#denies));
-        for (const clause of clauses) listed.alone.requests.add(clause);
+        listed.alone ??= new SourceGroup(NONE, null, new RequestIndex(this.#denies), null);
+        addAll(listed.alone.requests, clauses);
       }
+    }
+  }
+
+  /** Undoes exactly what add() did. */
+  remove(placed: PlacedRule, port: number): void {
+    const { rule } = placed;
+    const wide = isWide(
+      rule,
+      rule.operations.filter((operation) => operation.acceptsPort(port)),
+    );
+    for (const source of rule.sources) {
+      const parts = partsOf(rule, source);
+      const keys = keysOf(parts);
+      if (wide) this.#unlist((group) => group.owner === placed, keys);
+      else if (keys === null || !isAlone(parts, keys)) this.#removeCombined(JSON.stringify(parts), placed, keys);
+      else this.#removeAlone(placed, keys);
     }
   }
 
@@ -117,22 +144,39 @@ export class SourceIndex {
   }
 
   /** The operations are listed once, and each source leads to them. */
-  #addWide(rule: CompiledRule, ordinal: number, operations: readonly RuleOperation[]): void {
+  #addWide(placed: PlacedRule, operations: readonly RuleOperation[]): void {
     const requests = new RequestIndex(this.#denies);
-    for (const clause of clausesOf(rule, ordinal, operations, null)) requests.add(clause);
-    for (const source of rule.sources) {
-      const parts = partsOf(rule, source);
-      this.#list(new SourceGroup(parts, source.principal, requests), keysOf(parts));
+    addAll(requests, clausesOf(placed, operations, null));
+    for (const source of placed.rule.sources) {
+      const parts = partsOf(placed.rule, source);
+      this.#list(new SourceGroup(parts, source.principal, requests, placed), keysOf(parts));
     }
   }
 
   #group(signature: string, parts: readonly SourceFields[], keys: Keys | null): SourceGroup {
     const known = this.#combined.get(signature);
     if (known !== undefined) return known;
-    const group = new SourceGroup(parts, null, new RequestIndex(this.#denies));
+    const group = new SourceGroup(parts, null, new RequestIndex(this.#denies), null);
     this.#combined.set(signature, group);
     this.#list(group, keys);
     return group;
+  }
+
+  #removeCombined(signature: string, placed: PlacedRule, keys: Keys | null): void {
+    const group = this.#combined.get(signature);
+    group?.requests.remove(placed);
+    if (group?.requests.isEmpty !== true) return;
+    this.#combined.delete(signature);
+    this.#unlist((one) => one === group, keys);
+  }
+
+  #removeAlone(placed: PlacedRule, { field, values }: Keys): void {
+    for (const value of values) {
+      const listed = this.#listed(field, value);
+      listed.alone?.requests.remove(placed);
+      if (listed.alone?.requests.isEmpty === true) listed.alone = null;
+      this.#dropIfEmpty(listed, field, value);
+    }
   }
 
   #list(group: SourceGroup, keys: Keys | null): void {
@@ -143,6 +187,36 @@ export class SourceIndex {
         listed.tried ??= [];
         listed.tried.push(group);
       }
+    }
+  }
+
+  /** Takes out the groups that are meant. */
+  #unlist(isMeant: (group: SourceGroup) => boolean, keys: Keys | null): void {
+    if (keys === null) this.#unlisted = this.#unlisted.filter((group) => !isMeant(group));
+    else {
+      for (const value of keys.values) {
+        const listed = this.#listed(keys.field, value);
+        const rest = listed.tried?.filter((group) => !isMeant(group)) ?? [];
+        listed.tried = rest.length === 0 ? null : rest;
+        this.#dropIfEmpty(listed, keys.field, value);
+      }
+    }
+  }
+
+  #dropIfEmpty({ alone, tried }: Listed, field: ListedField, value: string): void {
+    if (alone !== null || tried !== null) return;
+    switch (field) {
+      case 'principals':
+        return this.#principals.delete(value);
+      case 'namespaces':
+        return this.#namespaces.delete(value);
+      case 'serviceAccounts':
+        this.#accounts.delete(value);
+        return;
+      case 'ipBlocks':
+        return this.#addresses.delete(parsedBlock(value));
+      case 'remoteIpBlocks':
+        return this.#remotes.delete(parsedBlock(value));
     }
   }
 
@@ -170,16 +244,19 @@ function make(): Listed {
 }
 
 function clausesOf(
-  rule: CompiledRule,
-  ordinal: number,
+  placed: PlacedRule,
   operations: readonly RuleOperation[],
   principal: PrincipalMatch | null,
 ): Clause[] {
-  const { requestConditions } = rule;
+  const { requestConditions } = placed.rule;
   return operations.map(({ http }) => {
     const isFree = http === null && principal === null && requestConditions.length === 0;
-    return { ordinal, rule, request: isFree ? null : new RequestMatch(http, principal, requestConditions) };
+    return { placed, request: isFree ? null : new RequestMatch(http, principal, requestConditions) };
   });
+}
+
+function addAll(requests: RequestIndex, clauses: readonly Clause[]): void {
+  for (const clause of clauses) requests.add(clause);
 }
 
 function partsOf(rule: CompiledRule, source: RuleSource): readonly SourceFields[] {

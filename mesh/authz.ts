@@ -28,11 +28,13 @@
  */
 
 import { BOUND_ALLOWED, BoundAction, type BoundAuthorization, BoundRules } from './authz-bound.ts';
-import type { CompiledPolicy, CompiledRule } from './authz-rule.ts';
+import type { CompiledPolicy } from './authz-rule.ts';
+import { PortRules, portsOf, type RuleSet, UNNAMED_PORT } from './authz-rule-set.ts';
 import type { SourceFacts } from './authz-source.ts';
-import { type SourceGroup, SourceIndex } from './authz-source-index.ts';
+import type { SourceGroup } from './authz-source-index.ts';
 import { parseIp } from './ip.ts';
 import type { Identity, NamespacedName } from './model.ts';
+import { lowerBound } from './ordered.ts';
 import type { Scoped } from './scope-index.ts';
 import { comparableTrustDomain, DEFAULT_TRUST, type TrustDomains } from './trust-domain.ts';
 import { ALLOWED_BY_DEFAULT, type Verdict } from './verdict.ts';
@@ -58,61 +60,49 @@ export interface ConnectionFacts {
 /** A policy as it applies to one workload. */
 export type ScopedPolicy = Scoped<CompiledPolicy>;
 
-/** Rules that may match on some ports, indexed. Rules of CUSTOM policies come before those of DENY. */
-class RuleSet {
-  readonly deny = new SourceIndex(true);
-  readonly allow = new SourceIndex(false);
-  hasDeny = false;
-  needsHttp = false;
-  needsServerName = false;
-  needsIp = false;
-
-  constructor(rules: readonly OrderedRule[], port: number) {
-    for (const { rule, ordinal, denies } of rules) {
-      (denies ? this.deny : this.allow).add(rule, ordinal, port);
-      this.hasDeny ||= denies;
-      this.needsHttp ||= denies ? rule.usesHttpOn(port) : rule.usesHttp;
-      this.needsServerName ||= rule.usesServerName;
-      this.needsIp ||= rule.usesAddress;
-    }
-  }
-}
-
-interface OrderedRule {
-  readonly rule: CompiledRule;
-  /** Place in the order of evaluation among the rules that deny, or among those that allow. */
-  readonly ordinal: number;
-  readonly denies: boolean;
-  /** Ports of the policy's scope; null: all. */
-  readonly scope: readonly number[] | null;
-}
-
-/** What no port of any rule or scope is called. */
-const UNNAMED_PORT = -1;
-
-/** The policies of one workload. Cheap to make; rules are indexed on first use, those that go by no port once for all ports. */
+/**
+ * The policies of one workload. Cheap to make; rules are indexed on first use, those that go by no port once for all ports, and when
+ * policies come and go the index goes along, at a cost that goes by the policy. What forPort() gave, and what that bound, speaks
+ * of the policies as they are until then, and must be asked for again after.
+ */
 export class WorkloadAuthorization {
-  readonly policies: readonly ScopedPolicy[];
   readonly trust: TrustDomains;
+  /** Sorted by name. */
+  readonly #policies: ScopedPolicy[];
   /** Enforced as well: what the workload would be told if dry-run policies were not. */
   readonly #withDryRun: boolean;
-  /** Ports some rule or scope names; all others share one Authorization, so a port scan creates nothing. */
-  readonly #namedPorts = new Set<number>();
+  /** Ports some rule or scope names, and how often; all others share one Authorization, so a port scan creates nothing. */
+  readonly #namedPorts = new Map<number, number>();
   readonly #byPort = new Map<number, Authorization>();
   #rules: PortRules | null = null;
   #dryRun: WorkloadAuthorization | null = null;
 
   constructor(policies: readonly ScopedPolicy[], trust: TrustDomains = DEFAULT_TRUST, withDryRun = false) {
-    this.policies = policies;
+    this.#policies = [...policies];
     this.trust = trust;
     this.#withDryRun = withDryRun;
-    for (const { policy, ports } of policies) {
-      for (const port of ports ?? []) this.#namedPorts.add(port);
-      for (const port of policy.namedPorts) this.#namedPorts.add(port);
-    }
+    for (const scoped of policies) this.#countPorts(scoped, 1);
   }
 
-  /** The same object for the same port, and for all ports that no rule names. */
+  /** A policy has come to apply. */
+  add(scoped: ScopedPolicy): void {
+    this.#byPort.clear();
+    this.#policies.splice(this.#position(scoped), 0, scoped);
+    this.#countPorts(scoped, 1);
+    if (this.isEnforced(scoped)) this.#rules?.add(scoped);
+    this.#dryRun?.add(scoped);
+  }
+
+  /** A policy, the one with these ports, has ceased to apply. */
+  remove(scoped: ScopedPolicy): void {
+    this.#byPort.clear();
+    this.#policies.splice(this.#position(scoped), 1);
+    if (this.isEnforced(scoped)) this.#rules?.remove(scoped);
+    this.#countPorts(scoped, -1);
+    this.#dryRun?.remove(scoped);
+  }
+
+  /** The same object for the same port, and for all ports that no rule names, while the policies are the same. */
   forPort(port: number): Authorization {
     const key = this.portClass(port);
     let found = this.#byPort.get(key);
@@ -128,9 +118,9 @@ export class WorkloadAuthorization {
     return this.#namedPorts.has(port) ? port : UNNAMED_PORT;
   }
 
-  /** The policies whose scope includes a port, those of dry-run and AUDIT among them. */
+  /** The policies whose scope includes a port, those of dry-run and AUDIT among them, sorted by name. */
   inScope(portClass: number): readonly ScopedPolicy[] {
-    return this.policies.filter(({ ports }) => ports === null || ports.includes(portClass));
+    return this.#policies.filter(({ ports }) => ports === null || ports.includes(portClass));
   }
 
   isEnforced({ policy }: ScopedPolicy): boolean {
@@ -139,81 +129,30 @@ export class WorkloadAuthorization {
 
   /** The rules that are enforced, apart by whether they go by ports. */
   rules(): PortRules {
-    this.#rules ??= new PortRules(this.policies.filter((scoped) => this.isEnforced(scoped)));
+    this.#rules ??= new PortRules(this.#policies.filter((scoped) => this.isEnforced(scoped)));
     return this.#rules;
   }
 
   /** The same with dry-run policies enforced too. */
   dryRun(): WorkloadAuthorization {
-    this.#dryRun ??= new WorkloadAuthorization(this.policies, this.trust, true);
+    this.#dryRun ??= new WorkloadAuthorization(this.#policies, this.trust, true);
     return this.#dryRun;
   }
-}
 
-/** The rules of a workload, in order, so that one port's are found without looking at those of other ports. */
-class PortRules {
-  /** Those that go by no port: shared by all. */
-  readonly general: RuleSet;
-  /** Names of ALLOW policies that hold on all ports, and those that hold on some. */
-  readonly #generalAllows: readonly NamespacedName[];
-  readonly #scopedAllows: readonly ScopedPolicy[];
-  readonly #byPort = new Map<number, OrderedRule[]>();
-  /** Those that exclude ports. */
-  readonly #excluding: readonly OrderedRule[];
-
-  constructor(policies: readonly ScopedPolicy[]) {
-    const excluding: OrderedRule[] = [];
-    const general: OrderedRule[] = [];
-    for (const ordered of orderedRules(policies)) {
-      const ports = ordered.scope ?? ordered.rule.onlyPorts;
-      if (ports !== null) for (const port of new Set(ports)) this.#list(port, ordered);
-      else (ordered.rule.namedPorts.length > 0 ? excluding : general).push(ordered);
-    }
-    this.#excluding = excluding;
-    this.general = new RuleSet(general, UNNAMED_PORT);
-    const allows = policies.filter(({ policy }) => policy.source.action === 'ALLOW');
-    this.#generalAllows = allows.filter(({ ports }) => ports === null).map(({ policy }) => policy.name);
-    this.#scopedAllows = allows.filter(({ ports }) => ports !== null);
+  #position({ policy }: ScopedPolicy): number {
+    return lowerBound(this.#policies, (other) => other.policy.name < policy.name);
   }
 
-  /** What goes by the port, where something that does concerns it. */
-  special(port: number): RuleSet | null {
-    const candidates = [...(this.#byPort.get(port) ?? []), ...this.#excluding];
-    const rules = candidates.filter(({ rule }) => rule.concernsPort(port));
-    return rules.length === 0
-      ? null
-      : new RuleSet(
-          rules.sort((a, b) => a.ordinal - b.ordinal),
-          port,
-        );
-  }
-
-  /** The ALLOW policies that apply on a port, sorted. */
-  allowPolicies(port: number): readonly NamespacedName[] {
-    const scoped = this.#scopedAllows.filter(({ ports }) => ports?.includes(port));
-    if (scoped.length === 0) return this.#generalAllows;
-    return [...this.#generalAllows, ...scoped.map(({ policy }) => policy.name)].sort();
-  }
-
-  #list(port: number, ordered: OrderedRule): void {
-    const known = this.#byPort.get(port);
-    if (known === undefined) this.#byPort.set(port, [ordered]);
-    else known.push(ordered);
-  }
-}
-
-/** CUSTOM before DENY; ALLOW counts for itself. `policies` are sorted by name. */
-function orderedRules(policies: readonly ScopedPolicy[]): OrderedRule[] {
-  const ordered: OrderedRule[] = [];
-  for (const action of ['CUSTOM', 'DENY', 'ALLOW'] as const) {
-    for (const { policy, ports } of policies) {
-      if (policy.source.action !== action) continue;
-      for (const rule of policy.rules) {
-        ordered.push({ rule, ordinal: ordered.length, denies: action !== 'ALLOW', scope: ports });
+  #countPorts(scoped: ScopedPolicy, by: 1 | -1): void {
+    for (const port of portsOf(scoped)) {
+      const count = (this.#namedPorts.get(port) ?? 0) + by;
+      if (count > 0) this.#namedPorts.set(port, count);
+      else {
+        this.#namedPorts.delete(port);
+        this.#rules?.forget(port);
       }
     }
   }
-  return ordered;
 }
 
 /** What policy says of one port of one workload. */
@@ -243,7 +182,13 @@ export class Authorization {
     const rules = workload.rules();
     const special = rules.special(portClass);
     this.#sets = special === null ? [rules.general] : [rules.general, special];
-    const allowPolicies = rules.allowPolicies(portClass);
+    const allowPolicies: NamespacedName[] = [];
+    let hasDryRun = false;
+    for (const scoped of workload.inScope(portClass)) {
+      const { source, name } = scoped.policy;
+      if (source.action === 'ALLOW' && workload.isEnforced(scoped)) allowPolicies.push(name);
+      hasDryRun ||= source.dryRun && source.action !== 'AUDIT';
+    }
     this.#noneMatched =
       allowPolicies.length === 0
         ? null
@@ -258,9 +203,7 @@ export class Authorization {
     this.needsHttp = this.#sets.some(({ needsHttp }) => needsHttp);
     this.needsServerName = this.#sets.some(({ needsServerName }) => needsServerName);
     this.#needsIp = this.#sets.some(({ needsIp }) => needsIp);
-    this.#hasDryRun = workload
-      .inScope(portClass)
-      .some(({ policy }) => policy.source.dryRun && policy.source.action !== 'AUDIT');
+    this.#hasDryRun = hasDryRun;
   }
 
   /**

@@ -13,10 +13,10 @@ class Node<T> {
 export class CidrTrie<T> {
   readonly #v4 = new Node<T>();
   readonly #v6 = new Node<T>();
-  readonly #values: T[] = [];
+  #size = 0;
 
   get isEmpty(): boolean {
-    return this.#values.length === 0;
+    return this.#size === 0;
   }
 
   /** The value of exactly that block, made by `make` when there is none. */
@@ -34,9 +34,31 @@ export class CidrTrie<T> {
     }
     if (node.value === undefined) {
       node.value = make();
-      this.#values.push(node.value);
+      this.#size++;
     }
     return node.value;
+  }
+
+  /** Forgets the value of exactly that block, and the nodes that lead to nothing else. */
+  delete({ network, prefix }: Cidr): void {
+    const path: Node<T>[] = [network.family === 4 ? this.#v4 : this.#v6];
+    for (let bit = 0; bit < prefix; bit++) {
+      const node = path[bit] as Node<T>;
+      const child = bitOf(network, bit) === 0 ? node.zero : node.one;
+      if (child === null) return;
+      path.push(child);
+    }
+    const last = path[prefix] as Node<T>;
+    if (last.value === undefined) return;
+    last.value = undefined;
+    this.#size--;
+    for (let bit = prefix; bit > 0; bit--) {
+      const { value, zero, one } = path[bit] as Node<T>;
+      if (value !== undefined || zero !== null || one !== null) return;
+      const parent = path[bit - 1] as Node<T>;
+      if (bitOf(network, bit - 1) === 0) parent.zero = null;
+      else parent.one = null;
+    }
   }
 
   /** Appends the values of all blocks that contain the address to `found`, the widest first. */
@@ -59,10 +81,20 @@ export class CidrTrie<T> {
     return false;
   }
 
-  /** All values, in the order in which they came. */
+  /** All values. Costs a walk of the whole trie. */
   values(): readonly T[] {
-    return this.#values;
+    const all: T[] = [];
+    gather(this.#v4, all);
+    gather(this.#v6, all);
+    return all;
   }
+}
+
+/** As deep as an address has bits. */
+function gather<T>(node: Node<T>, all: T[]): void {
+  if (node.value !== undefined) all.push(node.value);
+  if (node.zero !== null) gather(node.zero, all);
+  if (node.one !== null) gather(node.one, all);
 }
 
 /** A set of blocks. */

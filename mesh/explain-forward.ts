@@ -36,7 +36,7 @@ function changesOf(request: PlainRequest, edits: HeaderEdits | null, host: strin
   for (const { name, value } of edits.set) set[name] = value;
   for (const { name, value } of edits.add) {
     const before = set[name] ?? (edits.remove.includes(name) ? undefined : request.header(name));
-    set[name] = before === undefined ? value : `${before}, ${value}`;
+    set[name] = before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`;
   }
   return { set, remove: edits.remove.filter((name) => set[name] === undefined) };
 }

@@ -6,6 +6,7 @@
  */
 import type { Cluster } from './cluster.ts';
 import { corsPreflight } from './cors.ts';
+import { expressionsExceeded } from './expression-budget.ts';
 import { type Forwarded, forwardedRequest } from './explain-forward.ts';
 import { explainPolicy } from './explain-policy.ts';
 import type { ExplainRequest } from './explain-request.ts';
@@ -121,6 +122,7 @@ function explainHttp(
   }
   const match = routes.match(request, client);
   const seen = { path: withQuery(request), host: request.host };
+  if (expressionsExceeded()) return { ...decision(question.id, 'deny', 431, TOO_COSTLY), ...seen };
   if (match === null) {
     const names = routes.routes.map((route) => `${route.source} ${targetName(route)}`).join(', ');
     const why = `404: no rule of ${names} matches ${request.method} ${request.path}`;
@@ -138,6 +140,7 @@ function explainHttp(
     return { ...decision(question.id, 'deny', 500, `500: ${ruleText(match)} ${named}`), ...routed };
   }
   const forwarded = forwardedRequest(request, backend, match);
+  if (expressionsExceeded()) return { ...decision(question.id, 'deny', 431, TOO_COSTLY), ...routed };
   const way = { ...routed, backend: backend.cluster.name };
   const { cluster } = backend;
   return judged(mesh, question, reached ?? endpointOf(cluster), forwarded, way, { cluster, match });
@@ -169,6 +172,8 @@ function judged(
     hints: judgement.hints,
   };
 }
+
+const TOO_COSTLY = "431: the route's expressions would take too long on this request (EXPRESSION_LIMIT)";
 
 interface Unreached {
   readonly verdict: Decision['verdict'];

@@ -122,6 +122,30 @@ export type MeshResource =
   | MeshSettings;
 export type MeshKind = MeshResource['kind'];
 
+/** A kind that is missing here does not compile. */
+const EVERY_KIND: Readonly<Record<MeshKind, true>> = {
+  workload: true,
+  service: true,
+  serviceEntry: true,
+  httpRoute: true,
+  tlsRoute: true,
+  tcpRoute: true,
+  destinationRule: true,
+  sidecarScope: true,
+  authorizationPolicy: true,
+  peerAuthentication: true,
+  requestAuthentication: true,
+  networkPolicy: true,
+  meshSettings: true,
+};
+
+/** All kinds, in the order in which a whole mesh is sent and listed. */
+export const MESH_KINDS = Object.keys(EVERY_KIND) as readonly MeshKind[];
+
+export function isMeshKind(value: unknown): value is MeshKind {
+  return typeof value === 'string' && Object.hasOwn(EVERY_KIND, value);
+}
+
 /** Identifies a resource: kind plus its key, see keyOf. */
 export interface ResourceKey {
   readonly kind: MeshKind;

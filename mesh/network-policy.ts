@@ -199,6 +199,7 @@ export class NetworkPolicyIndex extends ScopedPolicyIndex<NetworkPolicy, Compile
       selects: ({ podSelector }, workload) => !workload.hostNetwork && selectorMatches(podSelector, workload.labels),
       combine: (policies: readonly Scoped<CompiledNetworkPolicy>[]) =>
         new WorkloadNetworkPolicy(policies.map(({ policy }) => policy)),
+      revise: null,
     });
   }
 }

@@ -69,6 +69,7 @@ export class PeerAuthenticationIndex extends ScopedPolicyIndex<
       selects: null,
       combine: (policies: readonly Scoped<PeerAuthentication>[]) =>
         new WorkloadPeerAuthentication(policies.map(({ policy }) => policy)),
+      revise: null,
     });
   }
 }

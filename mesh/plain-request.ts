@@ -3,6 +3,7 @@
  * (request.ts), so the deciding code is the same.
  */
 import type { JwtClaims } from './jwt.ts';
+import { withoutHopByHop } from './hop-by-hop.ts';
 import { normalisePath, type PathNormalization } from './path.ts';
 import type { RequestView } from './request.ts';
 import type { NameValue } from './route-model.ts';
@@ -61,11 +62,12 @@ export class PlainRequest implements RequestView {
 
   header(name: string): string | undefined {
     const values = this.headerValues(name);
-    return values.length === 0 ? undefined : values.join(', ');
+    return values.length === 0 ? undefined : values.join(', '); // of cookies there is one
   }
 
   headerValues(name: string): readonly string[] {
-    return this.#headers.filter((field) => field.name === name).map(({ value }) => value);
+    const values = this.#headers.filter((field) => field.name === name).map(({ value }) => value);
+    return name === 'cookie' && values.length > 1 ? [values.join('; ')] : values;
   }
 
   claims(): JwtClaims | null {
@@ -124,7 +126,8 @@ export function plainRequest(parts: PlainParts, mode: PathNormalization): PlainR
   const normal = normalisePath(rawPath, mode);
   if (!normal.ok) return { ok: false, reason: normal.reason };
   const search = mark < 0 ? '' : rest.slice(mark);
-  const withHost = [{ name: 'host', value: host }, ...headers.filter(({ name }) => name.toLowerCase() !== 'host')];
+  const forwarded = withoutHopByHop(headers);
+  const withHost = [{ name: 'host', value: host }, ...forwarded.filter(({ name }) => name.toLowerCase() !== 'host')];
   return {
     ok: true,
     request: new PlainRequest({ method, path: normal.path, search, host, headers: withHost, claims }),

@@ -14,6 +14,12 @@ export class PolicyIndex extends ScopedPolicyIndex<AuthorizationPolicy, Compiled
       compile: (policy) => new CompiledPolicy(policy, this.#trust),
       selects: null,
       combine: (policies) => new WorkloadAuthorization(policies, this.#trust),
+      revise: (authorization, changes) => {
+        for (const { scoped, added } of changes) {
+          if (added) authorization.add(scoped);
+          else authorization.remove(scoped);
+        }
+      },
     });
     this.#trust = trust;
   }

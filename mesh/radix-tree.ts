@@ -50,6 +50,27 @@ export class RadixTree<T> {
     return node.value;
   }
 
+  /** Forgets the value of exactly that prefix or suffix, and the nodes that lead to nothing else. Edges once split stay split. */
+  delete(key: string): void {
+    const text = this.#backwards ? reversed(key) : key;
+    const path: Node<T>[] = [this.#root];
+    let at = 0;
+    while (at < text.length) {
+      const child = path[path.length - 1]?.children?.get(text.charCodeAt(at));
+      if (child === undefined || !text.startsWith(child.label, at)) return;
+      path.push(child);
+      at += child.label.length;
+    }
+    (path[path.length - 1] as Node<T>).value = undefined;
+    for (let i = path.length - 1; i > 0; i--) {
+      const { value, children, label } = path[i] as Node<T>;
+      if (value !== undefined || children !== null) return;
+      const parent = path[i - 1] as Node<T>;
+      parent.children?.delete(label.charCodeAt(0));
+      if (parent.children?.size === 0) parent.children = null;
+    }
+  }
+
   /** Appends the values of all entries that `text` begins (ends) with to `found`, the shortest first. */
   collect(text: string, found: T[]): void {
     const length = text.length;

@@ -4,6 +4,7 @@
  * a backslash. Time is linear in the path for each match, of which there is a bound: the longer the path, the fewer.
  */
 import type { RE2JS } from 're2js';
+import { expressionsExceeded, spendSteps } from './expression-budget.ts';
 import { pathOctets } from './path.ts';
 import { compileRe2 } from './value-match.ts';
 
@@ -24,9 +25,11 @@ type Piece = string | number;
 export class RegexRewrite {
   readonly #expression: RE2JS;
   readonly #pieces: readonly Piece[];
+  readonly #size: number;
 
   private constructor(expression: RE2JS, pieces: readonly Piece[]) {
     this.#expression = expression;
+    this.#size = expression.programSize();
     this.#pieces = pieces;
   }
 
@@ -42,14 +45,14 @@ export class RegexRewrite {
     return new RegexRewrite(expression, pieces);
   }
 
-  /** null: nothing matches, or too much does. */
+  /** null: nothing matches, or too much does; or that would take too long to find out, see expressionsExceeded(). */
   apply(path: string): string | null {
     const matcher = this.#expression.matcher(path);
     let out = '';
     let copied = 0;
     let replaced = 0;
     let read = 0;
-    for (let from = 0; matcher.find(); from = matcher.end()) {
+    for (let from = 0; spendSteps(this.#size, path.length - from) && matcher.find(); from = matcher.end()) {
       read += path.length - from;
       const start = matcher.start();
       const end = matcher.end();
@@ -60,7 +63,7 @@ export class RegexRewrite {
       copied = end;
       if (out.length > PATH_LENGTH_MAX) return null;
     }
-    return replaced === 0 ? null : out + path.slice(copied);
+    return replaced === 0 || expressionsExceeded() ? null : out + path.slice(copied);
   }
 }
 

@@ -73,6 +73,7 @@ export class RequestAuthenticationIndex extends ScopedPolicyIndex<
       compile: (policy) => policy,
       selects: null,
       combine: (policies) => new WorkloadRequestAuthentication(policies),
+      revise: null,
     });
   }
 }

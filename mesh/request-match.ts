@@ -2,6 +2,7 @@
  * The predicates of one HttpRouteMatch, compiled. Its path, where an index can answer for it, is not asked again. Literal values are
  * compared in their UTF-8 octets, as requests have them (see RequestView); expressions see one character per octet.
  */
+import { allowExpressions } from './expression-budget.ts';
 import { queryParameter, queryParameterEquals } from './query.ts';
 import type { RequestView } from './request.ts';
 import type { ClientMatch, HeaderMatch, HttpRouteMatch, PathMatch, StringMatch } from './route-model.ts';
@@ -77,6 +78,7 @@ export class RequestPredicates {
 
 /** False: no request can match, on that port of the dialled Service. What is captured is plain HTTP. */
 export function mayHold({ port, scheme }: HttpRouteMatch, dialled: number): boolean {
+  allowExpressions();
   return (port === null || port === dialled) && (scheme === null || compiled(scheme).test('http'));
 }
 

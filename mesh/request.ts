@@ -14,9 +14,12 @@ export interface RequestView {
   readonly query: string;
   /** Lower case, without port. */
   readonly host: string;
-  /** Value of a header by lower-case name; repeated fields joined with `, `; undefined when absent. */
+  /** Value of a header by lower-case name; repeated fields joined with `, `, cookies with `; `; undefined when absent. */
   header(name: string): string | undefined;
-  /** Every value of a repeated header, in order; empty when absent. */
+  /**
+   * Every value of a repeated header, in order; empty when absent. Cookies are always one value, joined with `; `: HTTP/2 splits them as
+   * it likes (RFC 9113 section 8.2.3), and they are joined where the version changes.
+   */
   headerValues(name: string): readonly string[];
   /** Claims of the verified token; null, or not there: there is none, and nothing that a policy asks of one holds. */
   claims?(): JwtClaims | null;

@@ -8,6 +8,7 @@
  * Within one of these a RuleIndex decides. Views are made per namespace that some route names, and one for all others.
  */
 
+import { allowExpressions } from './expression-budget.ts';
 import type { Cluster } from './cluster.ts';
 import { compileHeaderEdits, type HeaderEdits, withHost } from './header-edits.ts';
 import type { PathNormalization } from './path.ts';
@@ -106,8 +107,9 @@ export class RouteTable {
     return this.#view(client.namespace) !== null;
   }
 
-  /** The rule for a request, or null: no rule matches, answer 404 (Gateway API, route attached to a Service; Istio too). */
+  /** The rule for a request, or null: no rule matches, answer 404 (Gateway API, route attached to a Service; Istio too). Not good if expressionsExceeded() now. */
   match(request: RequestView, client: RouteClient): RouteMatch | null {
+    allowExpressions();
     return this.#view(client.namespace)?.find(request, client) ?? null;
   }
 

@@ -31,6 +31,14 @@ export class StringIndex<T> {
     return value;
   }
 
+  /** Forgets the value of exactly that pattern. */
+  delete(pattern: string): void {
+    if (pattern === '*') this.#presence = undefined;
+    else if (pattern.startsWith('*')) this.#suffixes?.delete(pattern.slice(1));
+    else if (pattern.endsWith('*')) this.#prefixes?.delete(pattern.slice(0, -1));
+    else this.#exact.delete(pattern);
+  }
+
   /** Appends the values of all patterns that match to `found`. Costs one hash and one reading of the text, twice at most. */
   collect(text: string, found: T[]): void {
     if (text === '') return;

@@ -9,7 +9,7 @@
  * and validate-fields.ts.
  */
 
-import { keyOf, type MeshKind, type MeshResource, type ResourceKey } from './model.ts';
+import { isMeshKind, keyOf, MESH_KINDS, type MeshKind, type MeshResource, type ResourceKey } from './model.ts';
 import {
   address,
   hostname,
@@ -42,21 +42,21 @@ import { destinationRule, serviceEntry, sidecarScope } from './validate-traffic.
 /** What is wrong with a resource, or null. Never throws, whatever it is given. */
 export function validateResource(resource: unknown): string | null {
   if (!isObject(resource)) return 'must be an object';
-  const check = isKind(resource['kind']) ? CHECKS[resource['kind']] : null;
-  if (check === null) return `kind: ${show(resource['kind'])} is not known: write one of ${KINDS.join(', ')}`;
+  const check = isMeshKind(resource['kind']) ? CHECKS[resource['kind']] : null;
+  if (check === null) return `kind: ${show(resource['kind'])} is not known: write one of ${MESH_KINDS.join(', ')}`;
   return check(resource, '');
 }
 
 /** What is wrong with a removal, or null. */
 export function validateKey(key: unknown): string | null {
   if (!isObject(key)) return 'must be an object';
-  return object({ kind: oneOf(...KINDS), key: text })(key, '');
+  return object({ kind: oneOf(...MESH_KINDS), key: text })(key, '');
 }
 
 /** The key of something that may not be a valid resource, for error reports. */
 export function keyOfAnything(resource: unknown): ResourceKey {
   const fields = isObject(resource) ? resource : {};
-  const kind = isKind(fields['kind']) ? fields['kind'] : 'workload';
+  const kind = isMeshKind(fields['kind']) ? fields['kind'] : 'workload';
   const string = (field: string): string => (typeof fields[field] === 'string' ? fields[field] : '?');
   const named = { kind, uid: string('uid'), namespace: string('namespace'), name: string('name') };
   return keyOf({
@@ -151,9 +151,3 @@ const CHECKS: Readonly<Record<MeshKind, Check>> = {
   networkPolicy,
   meshSettings,
 };
-
-const KINDS = Object.keys(CHECKS) as readonly MeshKind[];
-
-function isKind(value: unknown): value is MeshKind {
-  return typeof value === 'string' && Object.hasOwn(CHECKS, value);
-}

@@ -5,14 +5,16 @@
  * Most expressions people write are a literal with `.*` around it; those are compared as strings, which allocates nothing.
  */
 import { RE2JS } from 're2js';
+import { spendSteps } from './expression-budget.ts';
 
 /** Longest expression, in characters: what a person can still read, and what compiles in well under a millisecond. */
 const PATTERN_LENGTH_MAX = 1_024;
-/** Instructions of the compiled expression: matching costs up to this many steps per character of the value. */
+/** Instructions of the compiled expression: matching costs up to this many steps per character of the value; see expression-budget.ts. */
 const PROGRAM_SIZE_MAX = 2_000;
 
 /** A compiled comparison. */
 export interface ValueMatch {
+  /** Also false: it would take too long; see expressionsExceeded(). */
   test(value: string): boolean;
 }
 
@@ -24,7 +26,9 @@ export function compileValueMatch(type: 'exact' | 'prefix' | 'regex' | 'present'
   const literal = literalMatch(value);
   if (literal !== null) return literal;
   const compiled = compileRe2(value);
-  return typeof compiled === 'string' ? { test: () => false } : { test: (candidate) => compiled.matches(candidate) };
+  if (typeof compiled === 'string') return { test: () => false };
+  const size = compiled.programSize();
+  return { test: (candidate) => spendSteps(size, candidate.length) && compiled.matches(candidate) };
 }
 
 /** Why an expression cannot be used, or null when it can. */

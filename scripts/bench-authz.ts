@@ -7,6 +7,7 @@ import type { Identity, Workload } from '../mesh/model.ts';
 import { PolicyIndex } from '../mesh/policy-index.ts';
 import type { AuthorizationPolicy, PolicyOperation, PolicyRule, PolicySource } from '../mesh/policy-model.ts';
 import type { RequestView } from '../mesh/request.ts';
+import { NO_OPERATION, NO_SOURCE } from '../test/harness/policy-parts.ts';
 
 /** One figure in ns; `ratio`: to the same with 10 policies. */
 export interface AuthorizationRow {
@@ -19,31 +20,6 @@ const POLICY_COUNTS = [10, 100, 1_000, 10_000];
 const RULES_EACH = 10;
 /** Requests and connections that are asked in turn: they hit rules from the first policy to the last, and none. */
 const QUESTIONS = 256;
-
-const NO_SOURCE: PolicySource = {
-  principals: [],
-  notPrincipals: [],
-  requestPrincipals: [],
-  notRequestPrincipals: [],
-  namespaces: [],
-  notNamespaces: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  ipBlocks: [],
-  notIpBlocks: [],
-  remoteIpBlocks: [],
-  notRemoteIpBlocks: [],
-};
-const NO_OPERATION: PolicyOperation = {
-  hosts: [],
-  notHosts: [],
-  ports: [],
-  notPorts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-};
 
 function rule(source: Partial<PolicySource> | null, operation: Partial<PolicyOperation>): PolicyRule {
   return {
@@ -166,9 +142,24 @@ function measured(
   const bind = measure((i) =>
     authorization.bind(connections[i % QUESTIONS] as ConnectionFacts).settled === null ? 1 : 0,
   );
+  // Last: it changes what the others ask.
+  const middle = all[all.length >> 1] as AuthorizationPolicy;
+  const turned: AuthorizationPolicy = { ...middle, action: middle.action === 'DENY' ? 'ALLOW' : 'DENY' };
+  let present = middle;
+  const change = measure((i) => {
+    index.remove(present);
+    present = present === middle ? turned : middle;
+    index.add(present);
+    const bound = index
+      .for(TARGET)
+      .forPort(8080)
+      .bind(connections[i % QUESTIONS] as ConnectionFacts);
+    return bound.request(views[i % QUESTIONS] as RequestView).rule;
+  });
   return [
     ['decision', decision],
     ['bind', bind],
     ['compilation', compileNs],
+    ['change of one policy, then asked,', change],
   ];
 }

@@ -11,6 +11,7 @@ import type { HttpRoute } from '../mesh/route-model.ts';
 import { normalisePath } from '../mesh/path.ts';
 import type { RequestView } from '../mesh/request.ts';
 import { MeshState } from '../mesh/state.ts';
+import { NO_OPERATION, NO_SOURCE } from '../test/harness/policy-parts.ts';
 import { authorizationRows } from './bench-authz.ts';
 import { routeRows } from './bench-routes.ts';
 
@@ -132,32 +133,12 @@ function policies(total: number, selecting: number, rulesEach: number): Authoriz
     selector: { app: i < selecting ? 'web' : `other-${i}` },
     targetServices: [],
     rules: Array.from({ length: rulesEach }, (__, r) => ({
-      from: [
-        {
-          principals: [],
-          notPrincipals: [],
-          requestPrincipals: [],
-          notRequestPrincipals: [],
-          namespaces: [r === rulesEach - 1 ? 'shop' : `client-${r}`],
-          notNamespaces: [],
-          serviceAccounts: [],
-          notServiceAccounts: [],
-          ipBlocks: [],
-          notIpBlocks: [],
-          remoteIpBlocks: [],
-          notRemoteIpBlocks: [],
-        },
-      ],
+      from: [{ ...NO_SOURCE, namespaces: [r === rulesEach - 1 ? 'shop' : `client-${r}`] }],
       to: [
         {
-          hosts: [],
-          notHosts: [],
-          ports: [],
-          notPorts: [],
+          ...NO_OPERATION,
           methods: [i % 5 === 0 ? 'DELETE' : 'GET'],
-          notMethods: [],
           paths: [i === selecting - 1 ? '/api/*' : `/p${i}/*`],
-          notPaths: [],
         },
       ],
       when: [],

@@ -151,6 +151,15 @@ export function keepUpgrade(fields: FieldSection): void {
 
 /** True when a TE field says `trailers`. */
 export function acceptsTrailers(fields: FieldSection): boolean {
-  if (!fields.has(FIELD_TE)) return false;
-  return (fields.value('te') as string).split(',').some((part) => part.trim().toLowerCase() === 'trailers');
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.kinds[i] !== FIELD_TE) continue;
+    if (
+      fields
+        .valueText(i)
+        .split(',')
+        .some((part) => part.trim().toLowerCase() === 'trailers')
+    )
+      return true;
+  }
+  return false;
 }

@@ -197,19 +197,23 @@ export class FieldSection {
     return (this.repeated & (1 << kind)) !== 0;
   }
 
-  /** Values joined with `, `; undefined when absent. Makes a string. */
+  /** Values joined with `, `, cookies with `; `; undefined when absent. Makes a string. */
   value(name: string): string | undefined {
     let joined: string | undefined;
     for (let i = 0; i < this.count; i++) {
       if (!this.#isNamed(i, name)) continue;
       const value = this.valueText(i);
-      joined = joined === undefined ? value : `${joined}, ${value}`;
+      joined = joined === undefined ? value : `${joined}${name === 'cookie' ? '; ' : ', '}${value}`;
     }
     return joined;
   }
 
-  /** Each value in order; empty when absent. Allocates. */
+  /** Each value in order, of cookies all in one (see RequestView); empty when absent. Allocates. */
   values(name: string): readonly string[] {
+    if (name === 'cookie') {
+      const joined = this.value(name);
+      return joined === undefined ? [] : [joined];
+    }
     const found: string[] = [];
     for (let i = 0; i < this.count; i++) {
       if (this.#isNamed(i, name)) found.push(this.valueText(i));
@@ -217,10 +221,9 @@ export class FieldSection {
     return found;
   }
 
-  /** What Connection has named ends at this hop: the endpoint never sees it, so nobody is to decide by it. */
+  /** What ends at this hop (connection-options.ts): the endpoint never sees it, so nobody is to decide by it. */
   #isNamed(index: number, name: string): boolean {
-    const isDropped = this.removed[index] === 1 && this.kinds[index] === FIELD_OTHER;
-    return !isDropped && namesEqual(this.bytes, this.nameStart(index), this.nameEnd(index), name);
+    return this.removed[index] === 0 && namesEqual(this.bytes, this.nameStart(index), this.nameEnd(index), name);
   }
 
   nameText(index: number): string {

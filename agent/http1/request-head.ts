@@ -19,10 +19,12 @@
 import type { RequestView } from '../../mesh/request.ts';
 import { hostEnd, hostText } from './authority.ts';
 import {
+  acceptsTrailers,
   applyConnection,
   hasHopByHopField,
   keepUpgrade,
   OPTION_CLOSE,
+  OPTION_TE,
   OPTION_UPGRADE,
   OPTIONS_PROTECTED,
   OPTIONS_TOO_MANY,
@@ -132,6 +134,30 @@ export class RequestHead extends MessageHead implements RequestView {
 
   get targetEnd(): number {
     return this.target.end;
+  }
+
+  /** Trailers are forwarded, so a client's readiness for them is passed on as weir's own (RFC 9110 section 10.1.4). */
+  get passesTrailers(): boolean {
+    return (
+      (this.connectionOptions & OPTION_TE) !== 0 &&
+      this.versionMinor === 1 &&
+      !this.upgrade &&
+      acceptsTrailers(this.fields)
+    );
+  }
+
+  /** As it is forwarded: of what belongs to a connection, what weir says on its own (rewrite.ts). */
+  override header(name: string): string | undefined {
+    if (this.connectionOptions === 0) return super.header(name);
+    if (name === 'te' && this.passesTrailers) return 'trailers';
+    if (name === 'connection' && this.upgrade) return 'upgrade';
+    return super.header(name);
+  }
+
+  override headerValues(name: string): readonly string[] {
+    if (this.connectionOptions === 0 || (name !== 'te' && name !== 'connection')) return super.headerValues(name);
+    const value = this.header(name);
+    return value === undefined ? [] : [value];
   }
 
   get path(): string {

@@ -8,7 +8,6 @@
  */
 import type { NameValue } from '../../mesh/route-model.ts';
 import { hostEnd } from './authority.ts';
-import { acceptsTrailers, OPTION_TE } from './connection-options.ts';
 import { FIELD_HOST, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, type FieldSection } from './field-section.ts';
 import { FIELD_VALUE, HOST_NAME, namesEqual, TARGET, TOKEN } from './octets.ts';
 import type { RequestHead } from './request-head.ts';
@@ -245,11 +244,7 @@ function writeAuthority(head: RequestHead, bytes: Buffer, into: Buffer, at: numb
 
 function writeRequestConnection(head: RequestHead, into: Buffer, at: number): number {
   if (head.upgrade) return writeText('Connection: upgrade\r\n', into, at);
-  // Trailers are forwarded, so a client's readiness for them may be passed on as weir's own (RFC 9110 section 10.1.4).
-  const passesTrailers = (head.connectionOptions & OPTION_TE) !== 0 && head.versionMinor === 1;
-  return passesTrailers && acceptsTrailers(head.fields)
-    ? writeText('TE: trailers\r\nConnection: TE\r\n', into, at)
-    : at;
+  return head.passesTrailers ? writeText('TE: trailers\r\nConnection: TE\r\n', into, at) : at;
 }
 
 /**

@@ -56,7 +56,7 @@ export class ForwardedView implements RequestView {
     if (name === 'host' && host !== undefined) return host;
     if (!this.#isEdited(name)) return this.#of.header(name);
     const values = this.headerValues(name);
-    return values.length === 0 ? undefined : values.join(name === 'cookie' ? '; ' : ', ');
+    return values.length === 0 ? undefined : values.join(', '); // of cookies there is one
   }
 
   headerValues(name: string): readonly string[] {
@@ -67,7 +67,7 @@ export class ForwardedView implements RequestView {
     const values = isReplaced ? [] : [...this.#of.headerValues(name)];
     for (const field of set) if (field.name === name) values.push(field.value);
     for (const field of add) if (field.name === name) values.push(field.value);
-    return values;
+    return name === 'cookie' && values.length > 1 ? [values.join('; ')] : values;
   }
 
   #isEdited(name: string): boolean {

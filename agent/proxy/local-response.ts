@@ -61,6 +61,7 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   NETWORK_POLICY_DENIED: 'a network policy does not allow connections to this endpoint',
   NOT_IN_REGISTRY: 'the mesh does not know this destination, and its outbound traffic policy allows no others',
   NO_ROUTE: 'no rule of the routes attached to this service matches the request',
+  EXPRESSION_LIMIT: "the route's regular expressions would take too long on a request of this size",
   NO_VALID_BACKEND: 'the route refers to a backend that does not exist',
   BAD_HEADER_EDIT: "the route's rewrites or header modifiers would make this message invalid",
   FAULT_ABORT: 'the route injects this fault',

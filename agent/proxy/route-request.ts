@@ -8,11 +8,12 @@ import type { NamespacedName, PortProtocol } from '../../mesh/model.ts';
 import type { RequestView } from '../../mesh/request.ts';
 import { corsResponseHeaders } from '../../mesh/cors.ts';
 import type { CompiledPort } from '../../mesh/destination.ts';
+import { expressionsExceeded } from '../../mesh/expression-budget.ts';
 import { normalisePath } from '../../mesh/path.ts';
 import { rewrittenPath } from '../../mesh/path-rewrite.ts';
 import type { RouteActions } from '../../mesh/route-actions.ts';
 import type { NameValue } from '../../mesh/route-model.ts';
-import type { RouteMatch, WeightedCluster } from '../../mesh/route-table.ts';
+import type { RouteMatch, RouteTable, WeightedCluster } from '../../mesh/route-table.ts';
 import type { Choice, Flow } from './flow.ts';
 import { ForwardedView } from './forwarded-view.ts';
 import { type ConfiguredAnswer, NO_HEADERS } from './local-response.ts';
@@ -121,6 +122,17 @@ export function routeRequest(flow: Flow, head: RequestView, stage: Stage): Route
 function chooseByRoute(flow: Flow, head: RequestView, target: CompiledPort, stage: Stage): Choice | null {
   const { routes } = target;
   if (routes === null) return flow.chooseByPort(target);
+  const choice = chooseAmong(routes, flow, head, target, stage);
+  return expressionsExceeded() ? expressionLimit(flow) : choice;
+}
+
+function chooseAmong(
+  routes: RouteTable,
+  flow: Flow,
+  head: RequestView,
+  target: CompiledPort,
+  stage: Stage,
+): Choice | null {
   const match = routes.match(head, flow.routeClient);
   if (match === null) {
     if (!routes.concerns(flow.routeClient)) return flow.chooseByPort(target);
@@ -194,6 +206,17 @@ const SLASH = 0x2f;
 export function spoken(protocol: PortProtocol, elsewhere: boolean): RouteOutcome['speaks'] {
   if (protocol === 'http2' || protocol === 'grpc') return 'http2';
   return elsewhere && protocol === 'http' ? 'http1' : 'same';
+}
+
+/** Of what was looked for with expressions nothing is known: neither route nor answer nor path is good. */
+function expressionLimit(flow: Flow): null {
+  flow.context.bounds.event('expression_steps');
+  outcome.delayMs = 0;
+  outcome.answer = null;
+  outcome.actions = null;
+  outcome.corsHeaders = NO_HEADERS;
+  refuse(431, 'EXPRESSION_LIMIT', '-');
+  return null;
 }
 
 function refuse(status: number, reason: string, flags: string): RouteOutcome {

@@ -4,7 +4,14 @@
  * A delta is applied here first; what this MeshState refuses never reaches a worker and is NACKed. A worker that starts
  * later gets the whole state under the sequence number it stands for.
  */
-import type { MeshDelta, MeshKind, MeshResource, NameAnswer, ResourceKey, Workload } from '../../mesh/model.ts';
+import {
+  MESH_KINDS,
+  type MeshDelta,
+  type MeshResource,
+  type NameAnswer,
+  type ResourceKey,
+  type Workload,
+} from '../../mesh/model.ts';
 import { MeshState } from '../../mesh/state.ts';
 import type { FromWorker, ToWorker } from '../ipc/messages.ts';
 import { limits } from '../limits.ts';
@@ -12,22 +19,6 @@ import { AckBarrier } from './ack-barrier.ts';
 import { encodeFrame } from '../ipc/frame.ts';
 import type { WorkloadSource } from './pod-identity.ts';
 import type { PoolMember, WorkerLink } from './pool-member.ts';
-
-const MESH_KINDS: readonly MeshKind[] = [
-  'workload',
-  'service',
-  'serviceEntry',
-  'httpRoute',
-  'tlsRoute',
-  'tcpRoute',
-  'destinationRule',
-  'sidecarScope',
-  'authorizationPolicy',
-  'peerAuthentication',
-  'requestAuthentication',
-  'networkPolicy',
-  'meshSettings',
-];
 
 export type ApplyResult =
   | { readonly ok: true }

@@ -25,6 +25,7 @@ import type {
 import { limits } from '../../agent/limits.ts';
 import type { MeshResource, NameAnswer, PortProtocol, Service, Workload } from '../../mesh/model.ts';
 import type { AuthorizationPolicy, PolicyCondition, PolicyOperation, PolicySource } from '../../mesh/policy-model.ts';
+import { NO_OPERATION, NO_SOURCE } from './policy-parts.ts';
 import type { HttpRoute } from '../../mesh/route-model.ts';
 import { routeRule, type WrittenRule } from '../unit/mesh/resources.ts';
 import { witness } from './lab-witness.ts';
@@ -342,32 +343,6 @@ export function httpRoute(name: string, parent: string, rules: readonly WrittenR
     rules: rules.map(routeRule),
   };
 }
-
-const NO_SOURCE: PolicySource = {
-  principals: [],
-  notPrincipals: [],
-  requestPrincipals: [],
-  notRequestPrincipals: [],
-  namespaces: [],
-  notNamespaces: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  ipBlocks: [],
-  notIpBlocks: [],
-  remoteIpBlocks: [],
-  notRemoteIpBlocks: [],
-};
-
-const NO_OPERATION: PolicyOperation = {
-  hosts: [],
-  notHosts: [],
-  ports: [],
-  notPorts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-};
 
 const NO_CONDITION: PolicyCondition = { key: 'connection.sni', values: [], notValues: [] };
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import type { Server } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { PodDocument, RequestsDocument, VerifyDocument } from '../../agent/admin/api.ts';
+import type { Decision } from '../../mesh/explain.ts';
 import { ask, Place } from '../integration/fixtures/agent-process.ts';
 import { waitUntil } from '../integration/fixtures/wait-until.ts';
 import { dial, Lab, type LabPod, openSocket, serve, sh } from './capture-lab.ts';
@@ -137,6 +138,90 @@ test('a logged request can be asked for by its id', async () => {
   assert.ok(all.requests.some((request) => request.id === id));
   const unknown = await ask(place.socketOf(NODE), 'GET', '/requests?id=w9-none');
   assert.deepEqual([unknown.status, /UNKNOWN_REQUEST/.test(unknown.body)], [404, true]);
+});
+
+test('POST /explain answers as the agent decides, and every hostile body with what to send', async () => {
+  const explained = (body: string): ReturnType<typeof ask> => ask(place.socketOf(NODE), 'POST', '/explain', body);
+  const asked = {
+    from: 'lab/client',
+    to: 'web.lab:80',
+    method: 'GET',
+    path: '/',
+    host: '',
+    sni: '',
+    headers: [],
+    tcp: false,
+  };
+  const line = {
+    id: 'q',
+    source: { principal: null, namespace: null, serviceAccount: null, ip: client.v4, remoteIp: null },
+    destination: { namespace: 'lab', labels: { app: 'web' }, ip: web.v4, port: 8080, serviceHost: '' },
+    connection: { protocol: 'http', tls: 'none', sni: null },
+    http: { method: 'GET', path: '/', host: 'web', headers: [], jwt: null },
+  };
+  const decided = async (body: unknown): Promise<readonly Decision[]> => {
+    const answer = await explained(JSON.stringify(body));
+    assert.equal(answer.status, 200, answer.body);
+    return (JSON.parse(answer.body) as { decisions: Decision[] }).decisions;
+  };
+  assert.deepEqual(
+    [await decided({ asked }), await decided({ lines: [JSON.stringify(line)] })].map(([one]) => [
+      one?.verdict,
+      one?.error,
+    ]),
+    [
+      ['allow', null],
+      ['allow', null],
+    ],
+  );
+  assert.match(await get(), /hello$/);
+
+  const deep = '['.repeat(20_000) + ']'.repeat(20_000);
+  const refused: [body: string, status: number, code: string][] = [
+    ['', 400, 'INVALID_VALUE'],
+    ['null', 400, 'INVALID_VALUE'],
+    ['[]', 400, 'INVALID_VALUE'],
+    ['"lines"', 400, 'INVALID_VALUE'],
+    ['{"lines": {"length": 1}}', 400, 'INVALID_VALUE'],
+    ['{"lines": [1]}', 400, 'INVALID_VALUE'],
+    [`{"lines": ${deep}}`, 400, 'INVALID_VALUE'],
+    [JSON.stringify({ asked: { ...asked, headers: [['a']] } }), 400, 'INVALID_VALUE'],
+    [JSON.stringify({ asked: { ...asked, tcp: 'no' } }), 400, 'INVALID_VALUE'],
+    ['{"__proto__": {"lines": []}}', 400, 'INVALID_VALUE'],
+    ['{"lines": [', 400, 'BODY_NOT_JSON'],
+    [JSON.stringify({ lines: Array.from({ length: 257 }, () => '{}') }), 413, 'TOO_MANY'],
+    [`{"lines": ["${'x'.repeat(1_048_576)}"]}`, 413, 'BODY_TOO_LARGE'],
+  ];
+  for (const [body, status, code] of refused) {
+    const answer = await explained(body);
+    assert.equal(answer.status, status, body.slice(0, 60));
+    assert.equal((JSON.parse(answer.body) as { error: { code: string } }).error.code, code, body.slice(0, 60));
+  }
+
+  const questions = [
+    '',
+    'null',
+    '7',
+    '{',
+    deep,
+    '{"id": {}}',
+    JSON.stringify({ ...line, http: { ...line.http, path: 'a b' } }),
+  ];
+  const broken = [
+    { ...line, destination: { ...line.destination, labels: JSON.parse('{"__proto__": "x"}') as unknown } },
+    { ...line, source: { ...line.source, ip: '10.0.0.999' } },
+    { ...line, destination: { ...line.destination, port: 1e99 } },
+    { ...line, http: { ...line.http, headers: Array.from({ length: 100_000 }, () => 0) } },
+  ].map((one) => JSON.stringify(one));
+  const decisions = await decided({ lines: [...questions, ...broken] });
+  assert.equal(decisions.length, questions.length + broken.length);
+  assert.deepEqual(
+    decisions.filter(({ verdict }) => verdict === 'allow'),
+    [],
+  );
+  const nobody = await decided({ asked: { ...asked, from: 'lab/nobody', to: '\u0000:0' } });
+  assert.notEqual(nobody[0]?.error, null);
+  assert.match(await get(), /hello$/, 'the agent goes on');
 });
 
 test('weir capture verify proves each pod, each way', async () => {

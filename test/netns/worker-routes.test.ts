@@ -151,6 +151,24 @@ describe('answers of the route itself', () => {
   });
 });
 
+describe('expressions that would take too long', () => {
+  test('refuse the request, are counted, and the connection goes on', async () => {
+    const costly = { name: 'x-a', type: 'regex', value: '(?:a?){300}b(?:a|b){300}', invert: true } as const;
+    await routes([
+      rule({ matches: [{ ...prefix('/'), headers: [costly] }], backends: [backend('web', PORT)] }),
+      rule({ backends: [backend('web', PORT)] }),
+    ]);
+    const counted = await counter('expression_steps');
+    const started = performance.now();
+    const answer = await ask(get('/', `x-a: ${'a'.repeat(20_000)}\r\n`));
+    assert.match(answer, /^HTTP\/1\.1 431 [^]*x-weir-reason: EXPRESSION_LIMIT\r\n/i);
+    assert.ok(performance.now() - started < 100);
+    assert.equal(await counter('expression_steps'), counted + 1);
+    assert.equal(read.get('b')?.length, 0);
+    assert.equal(await ask(get('/', 'x-a: a\r\n')), OK);
+  });
+});
+
 describe('CORS', () => {
   const cors = {
     type: 'cors',

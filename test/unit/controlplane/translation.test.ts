@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { protocolOf } from '../../../controlplane/config/service.ts';
 import { Translation, translate } from './translate.ts';
+import { NO_SOURCE } from '../../harness/policy-parts.ts';
 
 const ready = 'status: {podIP: 10.0.0.1, conditions: [{type: Ready, status: "True"}]}';
 
@@ -191,20 +192,6 @@ test('protocol: appProtocol, then port name, then what the port number is known 
 
 const policy = (namespace: string, spec: string): string =>
   `apiVersion: security.istio.io/v1beta1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: ${namespace}}\n${spec}`;
-const nothing = {
-  principals: [],
-  notPrincipals: [],
-  requestPrincipals: [],
-  notRequestPrincipals: [],
-  namespaces: [],
-  notNamespaces: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  ipBlocks: [],
-  notIpBlocks: [],
-  remoteIpBlocks: [],
-  notRemoteIpBlocks: [],
-};
 
 test('a policy: defaults, root namespace, service accounts of its own namespace, empty rules', () => {
   const [allowNothing] = translate(policy('n', 'spec: {}')).of('authorizationPolicy');
@@ -222,7 +209,7 @@ test('a policy: defaults, root namespace, service accounts of its own namespace,
   const [accounts] = translate(policy('n', 'spec: {rules: [{from: [{source: {serviceAccounts: [a, m/b]}}]}]}')).of(
     'authorizationPolicy',
   );
-  assert.deepEqual(accounts?.rules, [{ from: [{ ...nothing, serviceAccounts: ['n/a', 'm/b'] }], to: [], when: [] }]);
+  assert.deepEqual(accounts?.rules, [{ from: [{ ...NO_SOURCE, serviceAccounts: ['n/a', 'm/b'] }], to: [], when: [] }]);
 });
 
 test('targetRefs name Services of the policy’s namespace; a missing one is reported, and found when it comes', () => {
@@ -243,7 +230,7 @@ test('conditions: server names and remote addresses, and what of Istio’s is no
   const translation = translate(policy('n', `spec: {rules: [${rule}]}`));
   assert.deepEqual(translation.of('authorizationPolicy')[0]?.rules, [
     {
-      from: [{ ...nothing, notRemoteIpBlocks: ['10.0.0.0/8'] }],
+      from: [{ ...NO_SOURCE, notRemoteIpBlocks: ['10.0.0.0/8'] }],
       to: [],
       when: [
         { key: 'connection.sni', values: ['a.b', '*.C'], notValues: [] },

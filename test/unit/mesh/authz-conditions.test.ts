@@ -1,50 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Authorization, type BoundAuthorization, type ConnectionFacts } from '../../../mesh/authz.ts';
 import type { Identity } from '../../../mesh/model.ts';
-import type { AuthorizationPolicy, PolicyCondition, PolicySource } from '../../../mesh/policy-model.ts';
+import type { PolicyCondition, PolicySource } from '../../../mesh/policy-model.ts';
 import type { JwtClaims } from '../../../mesh/jwt.ts';
 import { PolicyIndex } from '../../../mesh/policy-index.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import type { TrustDomains } from '../../../mesh/trust-domain.ts';
-import { policy, policyRule, request, workload } from './resources.ts';
-
-const WEB = workload({
-  uid: 'web-1',
-  labels: { app: 'web', tier: 'front' },
-  services: {
-    'shop/web': [{ servicePort: 80, targetPort: 8080 }],
-    'shop/admin': [{ servicePort: 9000, targetPort: 9090 }],
-  },
-});
-const ALICE: Identity = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'alice' };
-const BOB: Identity = { trustDomain: 'cluster.local', namespace: 'bank', serviceAccount: 'bob' };
-
-function facts(fields: Partial<ConnectionFacts> = {}): ConnectionFacts {
-  const sourceIp = fields.sourceIp ?? '10.0.0.9';
-  const destination = { destinationIp: '10.0.0.1', destinationPort: 8080 };
-  return { identity: ALICE, sourceIp, remoteIp: sourceIp, serverName: '', ...destination, ...fields };
-}
-
-function authorizationOf(policies: readonly AuthorizationPolicy[], port: number, trust?: TrustDomains): Authorization {
-  const index = new PolicyIndex(trust);
-  for (const one of policies) index.add(one);
-  return index.for(WEB).forPort(port);
-}
-
-function bind(
-  policies: readonly AuthorizationPolicy[],
-  connection: Partial<ConnectionFacts> = {},
-  trust?: TrustDomains,
-): BoundAuthorization {
-  const all = facts(connection);
-  return authorizationOf(policies, all.destinationPort, trust).bind(all);
-}
-
-const deny = (name: string, ...rules: AuthorizationPolicy['rules']): AuthorizationPolicy =>
-  policy({ name, action: 'DENY', rules });
-const allow = (name: string, ...rules: AuthorizationPolicy['rules']): AuthorizationPolicy =>
-  policy({ name, action: 'ALLOW', rules });
+import { allow, bind, BOB, deny, facts, WEB } from './authz-questions.ts';
+import { policyRule, request } from './resources.ts';
 
 describe('requests with a token', () => {
   const claims: JwtClaims = {

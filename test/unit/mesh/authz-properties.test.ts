@@ -648,4 +648,84 @@ describe('authorization', () => {
       RUNS,
     );
   });
+
+  /** Two workloads that mostly share their policies, and part and meet again as those change. */
+  const PODS = [
+    WEB,
+    workload({ uid: 'db-1', labels: { app: 'db' }, services: { 'shop/db': [{ servicePort: 1, targetPort: 80 }] } }),
+  ];
+
+  function everythingOf(
+    index: PolicyIndex,
+    connections: readonly ConnectionFacts[],
+    asked: readonly RequestView[],
+  ): unknown {
+    return PODS.map((pod) =>
+      connections.map((connection) => {
+        const authorization = index.for(pod).forPort(connection.destinationPort);
+        const { isEmpty, needsHttp, needsServerName, dryRun } = authorization;
+        return [
+          { isEmpty, needsHttp, needsServerName, settled: authorization.bind(connection).settled },
+          answers(authorization, connection, asked),
+          dryRun && answers(dryRun, connection, asked),
+        ];
+      }),
+    );
+  }
+
+  it('an index that policies come to and leave answers as one made of those that stayed, asked in between or not', () => {
+    const anyStep = fc.record({ slot: fc.nat(11), remove: fc.nat(2).map((dice) => dice === 0), ask: fc.boolean() });
+    const few = fc.array(
+      fc.record({
+        action: anyAction,
+        dryRun: fc.nat(7).map((dice) => dice === 0),
+        scope: anyScope,
+        rules: fc.array(anyRule, { maxLength: 3 }),
+      }),
+      { minLength: 1, maxLength: 20 },
+    );
+    const many = fc.array(
+      fc.record({
+        action: anyAction,
+        dryRun: fc.constant(false),
+        scope: fc.constant({}),
+        rules: fc.array(telling, { minLength: 3, maxLength: 12 }),
+      }),
+      { minLength: 1, maxLength: 20 },
+    );
+    let revised = 0;
+    fc.assert(
+      fc.property(
+        fc.oneof(few, many),
+        fc.array(anyStep, { minLength: 20, maxLength: 20 }),
+        fc.array(anyConnection, { minLength: 2, maxLength: 2 }),
+        views,
+        (written, steps, connections, asked) => {
+          const index = new PolicyIndex(TRUST);
+          const present = new Map<string, AuthorizationPolicy>();
+          everythingOf(index, connections, asked);
+          const objects = PODS.map((pod) => index.for(pod));
+          written.forEach(({ scope, ...fields }, i) => {
+            const { slot, remove, ask } = steps[i] as (typeof steps)[number];
+            const next = policy({ ...fields, name: `p${slot}`, ...scope });
+            const key = nameOf(next);
+            const before = present.get(key);
+            if (before !== undefined) index.remove(before);
+            present.delete(key);
+            if (!remove) {
+              index.add(next);
+              present.set(key, next);
+            }
+            if (ask) everythingOf(index, connections, asked);
+          });
+          const fresh = new PolicyIndex(TRUST);
+          for (const one of present.values()) fresh.add(one);
+          assert.deepEqual(everythingOf(index, connections, asked), everythingOf(fresh, connections, asked));
+          if (objects.includes(index.for(WEB))) revised++;
+        },
+      ),
+      { numRuns: 150, interruptAfterTimeLimit: 20_000 },
+    );
+    assert.ok(revised > 75, `only ${revised} times was what there was revised`);
+  });
 });

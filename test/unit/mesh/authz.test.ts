@@ -1,55 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  type Authorization,
-  type BoundAuthorization,
-  type ConnectionFacts,
-  describeVerdict,
-} from '../../../mesh/authz.ts';
-import type { Identity } from '../../../mesh/model.ts';
+import { type BoundAuthorization, describeVerdict } from '../../../mesh/authz.ts';
 import type { AuthorizationPolicy, PolicyOperation, PolicySource } from '../../../mesh/policy-model.ts';
 import type { JwtClaims } from '../../../mesh/jwt.ts';
 import { PolicyIndex } from '../../../mesh/policy-index.ts';
 import type { RequestView } from '../../../mesh/request.ts';
-import type { TrustDomains } from '../../../mesh/trust-domain.ts';
+import { ALICE, allow, authorizationOf, bind, BOB, deny, facts, WEB } from './authz-questions.ts';
 import { policy, policyRule, request, workload } from './resources.ts';
-
-const WEB = workload({
-  uid: 'web-1',
-  labels: { app: 'web', tier: 'front' },
-  services: {
-    'shop/web': [{ servicePort: 80, targetPort: 8080 }],
-    'shop/admin': [{ servicePort: 9000, targetPort: 9090 }],
-  },
-});
-const ALICE: Identity = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'alice' };
-const BOB: Identity = { trustDomain: 'cluster.local', namespace: 'bank', serviceAccount: 'bob' };
-
-function facts(fields: Partial<ConnectionFacts> = {}): ConnectionFacts {
-  const sourceIp = fields.sourceIp ?? '10.0.0.9';
-  const destination = { destinationIp: '10.0.0.1', destinationPort: 8080 };
-  return { identity: ALICE, sourceIp, remoteIp: sourceIp, serverName: '', ...destination, ...fields };
-}
-
-function authorizationOf(policies: readonly AuthorizationPolicy[], port: number, trust?: TrustDomains): Authorization {
-  const index = new PolicyIndex(trust);
-  for (const one of policies) index.add(one);
-  return index.for(WEB).forPort(port);
-}
-
-function bind(
-  policies: readonly AuthorizationPolicy[],
-  connection: Partial<ConnectionFacts> = {},
-  trust?: TrustDomains,
-): BoundAuthorization {
-  const all = facts(connection);
-  return authorizationOf(policies, all.destinationPort, trust).bind(all);
-}
-
-const deny = (name: string, ...rules: AuthorizationPolicy['rules']): AuthorizationPolicy =>
-  policy({ name, action: 'DENY', rules });
-const allow = (name: string, ...rules: AuthorizationPolicy['rules']): AuthorizationPolicy =>
-  policy({ name, action: 'ALLOW', rules });
 
 describe('authorization order', () => {
   const everything = policyRule();
@@ -372,10 +329,10 @@ describe('what workloads share', () => {
   });
 
   it('a policy of the same name with other rules is another', () => {
-    const before = index.for(WEB);
+    const before = index.for(WEB).forPort(1);
     index.remove(forAll);
     index.add(allow('a'));
-    assert.notEqual(index.for(WEB), before);
+    assert.notEqual(index.for(WEB).forPort(1), before);
     assert.equal(
       index
         .for(WEB)
@@ -389,10 +346,10 @@ describe('what workloads share', () => {
   it('labels that change are looked up again', () => {
     const selecting = { ...deny('app', policyRule()), selector: { app: 'db' } };
     index.add(selecting);
-    assert.equal(index.for(other).policies.length, 1);
-    assert.equal(index.for({ ...other, labels: { app: 'db' } }).policies.length, 2);
+    assert.equal(index.for(other).inScope(8080).length, 1);
+    assert.equal(index.for({ ...other, labels: { app: 'db' } }).inScope(8080).length, 2);
     index.forget(other.uid);
-    assert.equal(index.for(other).policies.length, 1);
+    assert.equal(index.for(other).inScope(8080).length, 1);
   });
 
   it('what no workload has any more is let go, and compiling anew leaves one of each', () => {
@@ -401,7 +358,7 @@ describe('what workloads share', () => {
     const before = own.for(WEB);
     assert.equal(own.for(other), before);
     own.setTrust({ own: 'prod.example', aliases: [] });
-    assert.equal(own.for(WEB).policies.length, 1);
+    assert.equal(own.for(WEB).inScope(8080).length, 1);
     const shared = own.for(other);
     assert.equal(own.for(WEB), shared);
     own.forget(WEB.uid);

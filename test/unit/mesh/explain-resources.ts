@@ -3,7 +3,8 @@ import type { MeshResource } from '../../../mesh/model.ts';
 import type { AuthorizationPolicy, PolicyOperation, PolicyRule, PolicySource } from '../../../mesh/policy-model.ts';
 import type { HttpRoute, HttpRouteRule } from '../../../mesh/route-model.ts';
 import { MeshState } from '../../../mesh/state.ts';
-import { route, routeRule } from './resources.ts';
+import { NO_OPERATION, NO_SOURCE } from '../../harness/policy-parts.ts';
+import { route, routeRule, type WrittenMatch } from './resources.ts';
 
 export { backend, service, workload } from './resources.ts';
 
@@ -14,39 +15,14 @@ export function stateWith(...resources: readonly MeshResource[]): MeshState {
   return state;
 }
 
-const ANY_SOURCE: PolicySource = {
-  principals: [],
-  notPrincipals: [],
-  requestPrincipals: [],
-  notRequestPrincipals: [],
-  namespaces: [],
-  notNamespaces: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  ipBlocks: [],
-  notIpBlocks: [],
-  remoteIpBlocks: [],
-  notRemoteIpBlocks: [],
-};
-const ANY_OPERATION: PolicyOperation = {
-  hosts: [],
-  notHosts: [],
-  ports: [],
-  notPorts: [],
-  methods: [],
-  notMethods: [],
-  paths: [],
-  notPaths: [],
-};
-
 /** A rule with one source and one operation, or neither. */
 export function rule(fields: Partial<PolicySource & PolicyOperation>): PolicyRule {
   const pick = <T extends object>(any: T): T =>
     Object.fromEntries(Object.keys(any).map((name) => [name, fields[name as keyof typeof fields] ?? []])) as T;
   const has = (any: object): boolean => Object.keys(any).some((name) => name in fields);
   return {
-    from: has(ANY_SOURCE) ? [pick(ANY_SOURCE)] : [],
-    to: has(ANY_OPERATION) ? [pick(ANY_OPERATION)] : [],
+    from: has(NO_SOURCE) ? [pick(NO_SOURCE)] : [],
+    to: has(NO_OPERATION) ? [pick(NO_OPERATION)] : [],
     when: [],
   };
 }
@@ -67,7 +43,11 @@ export function policy(fields: Partial<AuthorizationPolicy> & { readonly name: s
 }
 
 /** One rule for a path prefix, attached to shop/echo. */
-export function prefixRoute(prefix: string, fields: Partial<Omit<HttpRouteRule, 'matches'>>): HttpRoute {
-  const one = routeRule({ ...fields, matches: [{ path: { type: 'prefix', value: prefix } }] });
+export function prefixRoute(
+  prefix: string,
+  fields: Partial<Omit<HttpRouteRule, 'matches'>>,
+  headers: WrittenMatch['headers'] = [],
+): HttpRoute {
+  const one = routeRule({ ...fields, matches: [{ path: { type: 'prefix', value: prefix }, headers: headers ?? [] }] });
   return route({ name: 'r', parents: [{ namespace: 'shop', name: 'echo', port: null }], rules: [one] });
 }

@@ -187,6 +187,36 @@ describe('explain: routes', () => {
   });
 });
 
+describe('explain: expressions that would take too long', () => {
+  const costly = '(?:a?){300}b(?:a|b){300}';
+  const host = 'echo.shop.svc.cluster.local';
+  it('of a match: 431, as an agent answers', () => {
+    const ofHeader = prefixRoute('/', { backends: [backend('echo')] }, [{ name: 'x-a', type: 'regex', value: costly }]);
+    const ask = (length: number): readonly unknown[] => {
+      const decision = decide([echo, pod, ofHeader], { serviceHost: host, headers: [['x-a', 'a'.repeat(length)]] });
+      return [decision.verdict, decision.status];
+    };
+    assert.deepEqual(
+      [ask(10), ask(10_000), ask(10)],
+      [
+        ['deny', 404],
+        ['deny', 431],
+        ['deny', 404],
+      ],
+    );
+  });
+  it('of a rewrite: likewise', () => {
+    const rewrite = {
+      type: 'urlRewrite',
+      hostname: null,
+      path: { type: 'regex', pattern: costly, value: '/x' },
+    } as const;
+    const rewritten = prefixRoute('/', { backends: [backend('echo')], filters: [rewrite] });
+    const decision = decide([echo, pod, rewritten], { serviceHost: host, path: `/${'a'.repeat(10_000)}` });
+    assert.equal(decision.status, 431);
+  });
+});
+
 describe('explain: as a person asks', () => {
   const asked: Asked = {
     from: 'shop/web',

@@ -1,7 +1,8 @@
 /** What rewrites and redirects make of a path: the tables of the Gateway API, Envoy's prefix_rewrite and RE2 substitution. */
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
+import { allowExpressions } from '../../../mesh/expression-budget.ts';
 import { normalisePath, type PathNormalization } from '../../../mesh/path.ts';
 import { compileRewrite, rewrittenPath } from '../../../mesh/path-rewrite.ts';
 import { redirectLocation } from '../../../mesh/redirect.ts';
@@ -92,6 +93,8 @@ describe('other modifiers', () => {
 });
 
 describe('rewriting by an expression (Envoy RegexMatchAndSubstitute)', () => {
+  beforeEach(allowExpressions);
+
   const rows: [pattern: string, replacement: string, asked: string, expected: string][] = [
     ['^/service/([^/]+)(/.*)$', '\\2/instance/\\1', '/service/foo/v1/api', '/v1/api/instance/foo'],
     ['one', 'two', '/xxx/one/yyy/one/zzz', '/xxx/two/yyy/two/zzz'],
@@ -126,6 +129,7 @@ describe('rewriting by an expression (Envoy RegexMatchAndSubstitute)', () => {
     const path = (rest: number): string => `/${'x'.repeat(60)}${'a'.repeat(rest)}`;
     assert.equal(rewritten(byRegex('x(.*y)?', 'q'), null, path(1_000)), path(1_000).replaceAll('x', 'q'));
     assert.equal(rewritten(byRegex('x(.*y)?', 'q'), null, path(40_000)), path(40_000));
+    allowExpressions();
     const once = `/old/${'a'.repeat(32_000)}`;
     assert.equal(rewritten(byRegex('^/old', '/new'), null, once), once.replace('/old', '/new'));
   });

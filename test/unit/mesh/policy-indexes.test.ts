@@ -14,15 +14,19 @@ import { TemplateTrie } from '../../../mesh/template-trie.ts';
 const word = fc
   .array(fc.constantFrom('a', 'b', '/', 'ab', 'ba', '\ud83d\ude00', '\u0000'), { maxLength: 6 })
   .map((parts) => parts.join(''));
+const words = fc.array(word, { maxLength: 12 });
 const sorted = (values: readonly string[]): string[] => [...values].sort();
 
 describe('RadixTree', () => {
   for (const from of ['start', 'end'] as const) {
     it(`finds exactly the entries that a text ${from === 'start' ? 'begins' : 'ends'} with, the shortest first`, () => {
       fc.assert(
-        fc.property(fc.array(word, { maxLength: 12 }), word, (keys, text) => {
+        fc.property(words, word, words, (keys, text, gone) => {
           const tree = new RadixTree<string>(from);
+          for (const key of [...keys, ...gone]) tree.entry(key, () => key);
+          for (const key of gone) tree.delete(key);
           for (const key of keys) tree.entry(key, () => key);
+          for (const key of gone) if (!keys.includes(key)) tree.delete(key);
           const found: string[] = [];
           tree.collect(text, found);
           const holds = (key: string): boolean => (from === 'start' ? text.startsWith(key) : text.endsWith(key));
@@ -52,11 +56,13 @@ describe('StringIndex', () => {
     word.map((text) => `*${text}`),
     fc.constant('*'),
   );
+  const patternsOf = fc.array(pattern, { maxLength: 12 }).map((patterns) => patterns.filter((one) => one !== ''));
   it('finds the patterns that StringSet says match', () => {
     fc.assert(
-      fc.property(fc.array(pattern, { maxLength: 12 }), word, (patterns, text) => {
-        const wanted = patterns.filter((one) => one !== '');
+      fc.property(patternsOf, word, patternsOf, (wanted, text, gone) => {
         const index = new StringIndex<string>();
+        for (const one of [...wanted, ...gone]) index.entry(one, () => one);
+        for (const one of gone) index.delete(one);
         for (const one of wanted) index.entry(one, () => one);
         const found: string[] = [];
         index.collect(text, found);
@@ -75,6 +81,7 @@ describe('TemplateTrie', () => {
   const template = fc
     .tuple(fc.array(segment, { maxLength: 4 }), fc.constantFrom('', '/', '/{**}', '/{**}/a', '/{**}/a/b'))
     .map(([segments, tail]) => `${segments.map((one) => `/${one}`).join('')}${tail}`);
+  const templates = fc.array(template, { maxLength: 12 });
   const path = fc
     .array(fc.constantFrom('a', 'b', '', 'ab', 'c'), { maxLength: 6 })
     .map((segments) => segments.map((one) => `/${one}`).join(''));
@@ -82,8 +89,11 @@ describe('TemplateTrie', () => {
   it('finds every template that matches, and of those without {**} no other', () => {
     let matched = 0;
     fc.assert(
-      fc.property(fc.array(template, { maxLength: 12 }), fc.oneof(path, fc.constantFrom('', '*')), (written, text) => {
+      fc.property(templates, fc.oneof(path, fc.constantFrom('', '*')), templates, (written, text, gone) => {
         const trie = new TemplateTrie<PathTemplate[]>();
+        const compiled = [...written, ...gone].map(compilePathTemplate).filter((one) => typeof one !== 'string');
+        for (const one of compiled) trie.entry(one, () => []);
+        for (const one of compiled) trie.delete(one);
         const all: PathTemplate[] = [];
         for (const one of written) {
           const compiled = compilePathTemplate(one);
@@ -121,11 +131,14 @@ describe('CidrTrie', () => {
     return parseCidr(`${address}/${prefix}`) as Cidr;
   });
 
+  const blocksOf = fc.array(block, { maxLength: 20 });
   it('finds the blocks that contain an address, the widest first', () => {
     fc.assert(
-      fc.property(fc.array(block, { maxLength: 20 }), ip, (blocks, text) => {
+      fc.property(blocksOf, ip, blocksOf, (blocks, text, gone) => {
         const address = parseIp(text) as IpAddress;
         const trie = new CidrTrie<string>();
+        for (const one of [...blocks, ...gone]) trie.entry(one, () => formatCidr(one));
+        for (const one of gone) trie.delete(one);
         for (const one of blocks) trie.entry(one, () => formatCidr(one));
         const found: string[] = [];
         trie.collect(address, found);

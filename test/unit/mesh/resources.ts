@@ -27,6 +27,7 @@ import type { RouteClient } from '../../../mesh/route-table.ts';
 import type { ServiceEntry, ServiceEntryEndpoint, SidecarScope } from '../../../mesh/traffic-model.ts';
 import type { RequestView } from '../../../mesh/request.ts';
 import type { MeshState } from '../../../mesh/state.ts';
+import { NO_OPERATION, NO_SOURCE } from '../../harness/policy-parts.ts';
 
 export function workload(fields: Partial<Workload> & { uid: string }): Workload {
   return {
@@ -126,35 +127,11 @@ export function route(fields: Partial<HttpRoute> & { name: string }): HttpRoute 
 }
 
 export function source(fields: Partial<PolicySource> = {}): PolicySource {
-  return {
-    principals: [],
-    notPrincipals: [],
-    requestPrincipals: [],
-    notRequestPrincipals: [],
-    namespaces: [],
-    notNamespaces: [],
-    serviceAccounts: [],
-    notServiceAccounts: [],
-    ipBlocks: [],
-    notIpBlocks: [],
-    remoteIpBlocks: [],
-    notRemoteIpBlocks: [],
-    ...fields,
-  };
+  return { ...NO_SOURCE, ...fields };
 }
 
 export function operation(fields: Partial<PolicyOperation> = {}): PolicyOperation {
-  return {
-    hosts: [],
-    notHosts: [],
-    ports: [],
-    notPorts: [],
-    methods: [],
-    notMethods: [],
-    paths: [],
-    notPaths: [],
-    ...fields,
-  };
+  return { ...NO_OPERATION, ...fields };
 }
 
 export function condition(fields: Partial<PolicyCondition> = {}): PolicyCondition {

@@ -7,8 +7,8 @@ import type { Destination } from '../../../mesh/destination.ts';
 import {
   type Identity,
   keyOf,
+  MESH_KINDS,
   type MeshDelta,
-  type MeshKind,
   type MeshResource,
   type NameAnswer,
   type Workload,
@@ -347,21 +347,6 @@ const anyDelta: fc.Arbitrary<MeshDelta> = fc
 /** The time limit bounds shrinking a failure; the runs themselves take a few seconds. */
 const RUNS = { numRuns: 400, interruptAfterTimeLimit: 30_000 };
 
-const KINDS: MeshKind[] = [
-  'workload',
-  'service',
-  'serviceEntry',
-  'httpRoute',
-  'tlsRoute',
-  'tcpRoute',
-  'destinationRule',
-  'sidecarScope',
-  'authorizationPolicy',
-  'peerAuthentication',
-  'requestAuthentication',
-  'networkPolicy',
-  'meshSettings',
-];
 const CLIENTS = ['shop', 'bank', 'other'].map((namespace) => clientIn(namespace, { app: 'web' }));
 const SERVER_NAMES = [null, '', 'x.test', 'y.test'];
 /** Pods that ask, whether or not the mesh knows them. */
@@ -460,7 +445,7 @@ function everything(state: MeshState): unknown {
       }),
     );
   return {
-    resources: KINDS.map((kind) => [...state.list(kind)].sort((a, b) => (keyOf(a).key < keyOf(b).key ? -1 : 1))),
+    resources: MESH_KINDS.map((kind) => [...state.list(kind)].sort((a, b) => (keyOf(a).key < keyOf(b).key ? -1 : 1))),
     resolved: [...VIPS, ...POD_IPS, ...EXTERNAL_IPS, '203.0.113.1', '192.0.2.1'].flatMap((ip) =>
       PORTS.map((port) => destinationText(state.resolve(ip, port))),
     ),
@@ -507,7 +492,7 @@ function everything(state: MeshState): unknown {
 function rebuilt(state: MeshState): MeshState {
   const fresh = new MeshState({ node: NODE });
   const answers = state.nameAnswers();
-  const result = fresh.apply({ upserts: KINDS.flatMap((kind) => state.list(kind)), removals: [], answers });
+  const result = fresh.apply({ upserts: MESH_KINDS.flatMap((kind) => state.list(kind)), removals: [], answers });
   assert.ok(result.ok, result.ok ? '' : result.error);
   return fresh;
 }

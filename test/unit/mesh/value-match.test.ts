@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { queryParameter } from '../../../mesh/query.ts';
+import { allowExpressions, EXPRESSION_STEPS_MAX, expressionsExceeded } from '../../../mesh/expression-budget.ts';
 import { compileValueMatch, regexRefusal } from '../../../mesh/value-match.ts';
 
 test('exact compares the whole value', () => {
@@ -61,4 +62,26 @@ test('the first parameter of a name, decoded', () => {
   assert.equal(queryParameter('a', 'a'), '');
   assert.equal(queryParameter('a=1', 'b'), undefined);
   assert.equal(queryParameter('', ''), undefined);
+});
+
+test('an expression of the largest size is not compared with what takes longer than a request may', () => {
+  const costly = compileValueMatch('regex', `(?:a?){300}b(?:a|b){300}`);
+  allowExpressions();
+  assert.equal(costly.test('a'.repeat(100)), false);
+  assert.equal(expressionsExceeded(), false);
+  const start = performance.now();
+  assert.equal(costly.test('a'.repeat(40_960)), false);
+  assert.ok(performance.now() - start < 5);
+  assert.equal(expressionsExceeded(), true);
+  assert.equal(compileValueMatch('regex', 'v[12]').test('v1'), false, 'nothing is compared any more');
+  allowExpressions();
+  assert.equal(compileValueMatch('regex', 'v[12]').test('v1'), true);
+});
+
+test('many cheap expressions together are bounded as one costly one is', () => {
+  const cheap = compileValueMatch('regex', 'v[12]+');
+  allowExpressions();
+  let compared = 0;
+  for (; !expressionsExceeded(); compared++) cheap.test('v'.repeat(10_000));
+  assert.ok(compared > 10 && compared < EXPRESSION_STEPS_MAX / 10_000);
 });

@@ -21,7 +21,7 @@ function seen(view: RequestView): unknown {
   return { method, path, query, host, values, joined };
 }
 
-const name = fc.constantFrom('x-a', 'x-b', 'x-c');
+const name = fc.constantFrom('x-a', 'x-b', 'x-c', 'cookie');
 const value = fc.constantFrom('', '1', 'two words', 'a, b');
 const field = fc.record({ name: fc.oneof(name, fc.constantFrom('te', 'content-length')), value });
 const edits: fc.Arbitrary<HeaderEdits> = fc
@@ -90,6 +90,63 @@ describe('a request as it will be forwarded', () => {
       assert.deepEqual(seen(new ForwardedView().of(received, null, edits)), seen(sent));
     }
     assert.deepEqual([received.header('x-a'), received.headerValues('x-a')], [undefined, []]);
+  });
+
+  const hops: [lines: string, shown: Record<string, string>][] = [
+    ['Keep-Alive: 5\r\nProxy-Connection: keep-alive\r\nHTTP2-Settings: AAM\r\n', {}],
+    ['TE: trailers\r\n', {}],
+    ['TE: gzip\r\nConnection: TE\r\n', {}],
+    ['TE: gzip, trailers\r\nConnection: TE\r\n', { te: 'trailers' }],
+    ['Upgrade: websocket\r\n', {}],
+    ['Upgrade: h2c\r\nConnection: Upgrade\r\n', {}],
+    ['Upgrade: websocket\r\nConnection: Upgrade, keep-alive\r\n', { upgrade: 'websocket', connection: 'upgrade' }],
+    [
+      'Upgrade: websocket\r\nTE: trailers\r\nConnection: upgrade, TE\r\n',
+      { upgrade: 'websocket', connection: 'upgrade' },
+    ],
+    ['Connection: close\r\n', {}],
+  ];
+  for (const [lines, shown] of hops) {
+    it(`${JSON.stringify(lines)} shows what is forwarded of it: ${JSON.stringify(shown)}`, () => {
+      const octets = Buffer.from(`GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`, 'latin1');
+      const received = new RequestHead();
+      assert.equal(received.parse(octets, 0, octets.length), octets.length);
+      const headers = lines
+        .split('\r\n')
+        .filter((line) => line !== '')
+        .map((line) => ({ name: line.slice(0, line.indexOf(':')), value: line.slice(line.indexOf(':') + 2) }));
+      const plain = plainRequest({ method: 'GET', target: '/', host: 'a', headers, claims: null }, 'BASE');
+      assert.ok(plain.ok);
+      const into = Buffer.alloc(4_096);
+      const sent = into.toString('latin1', 0, rewriteRequestHead(received, octets, null, into, 0)).toLowerCase();
+      for (const name of ['te', 'upgrade', 'keep-alive', 'proxy-connection', 'http2-settings', 'connection']) {
+        const wanted = shown[name];
+        assert.equal(received.header(name), wanted, name);
+        assert.deepEqual(received.headerValues(name), wanted === undefined ? [] : [wanted]);
+        // A plain request does not say that it is HTTP/1.1.
+        if (name !== 'te' || lines.includes('Connection'))
+          assert.equal(plain.request.header(name), wanted, `plain ${name}`);
+        if (wanted !== undefined) assert.ok(sent.includes(`\r\n${name}: ${wanted}\r\n`), sent);
+        else if (name !== 'connection') assert.ok(!sent.includes(`\r\n${name}:`), sent);
+      }
+    });
+  }
+
+  it('has all cookies in one, whoever added them and whichever version of HTTP carries them', () => {
+    const edits: HeaderEdits = { set: [], add: [{ name: 'cookie', value: 'b=2' }], remove: [] };
+    const lines = 'GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\n\r\n';
+    const head = new RequestHead();
+    assert.equal(head.parse(Buffer.from(lines, 'latin1'), 0, lines.length), lines.length);
+    const facts = new RequestFacts(
+      table.intern([':method', ':scheme', ':path', ':authority', 'cookie'], ['GET', 'http', '/', 'a', 'a=1'], null),
+    );
+    for (const came of [head, facts]) {
+      const view = new ForwardedView().of(came, null, edits);
+      assert.deepEqual([view.header('cookie'), view.headerValues('cookie')], ['a=1; b=2', ['a=1; b=2']]);
+    }
+    const cookies = ['a=1', 'b=2'].map((text) => ({ name: 'Cookie', value: text }));
+    const plain = plainRequest({ method: 'GET', target: '/', host: 'a', headers: cookies, claims: null }, 'BASE');
+    assert.deepEqual(plain.ok && plain.request.headerValues('cookie'), ['a=1; b=2']);
   });
 
   it('has the claims of the token that it came with', () => {

@@ -222,6 +222,8 @@ export const limits = {
   replayBytesMax: 4_096,
   /** Free buffers for kept requests, per size and worker; more than that are garbage. */
   replayBuffersMax: 1_024,
+  /** Free buffers of 16 and of 48 KiB for large heads, per size and worker (4 MiB in all): those that are unfinished, and kept requests. */
+  headBuffersMax: 64,
   /** Octets read and dropped while a refused request's body is still arriving. */
   lingerBytesMax: 1_048_576,
   /** Octets of a tunnelled or TCP connection moved per event before the next pod's turn. */

@@ -39,6 +39,9 @@ const LINGER = 3;
 const CLOSED = 4;
 const STATE_NAMES: readonly string[] = ['idle', 'in flight', 'flushing', 'lingering', 'closed'];
 
+/** Pending octets beyond this are kept in a buffer that is used again. */
+const LARGE_BYTES = 4_096;
+
 /** Charged per request beside its octets: parsing and deciding cost about as much as moving a kilobyte. */
 const REQUEST_COST = 1_000;
 
@@ -55,6 +58,8 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   readonly #timer: Timer = new Timer(this);
   #state = READ_HEAD;
   #pending: Buffer | null = null;
+  /** What is pending stands at its start; a large one is borrowed. */
+  #pendingBytes = 0;
   #readPaused = false;
   /** The client has sent FIN and everything before it has been read. */
   #clientEnded = false;
@@ -132,7 +137,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
 
   #read(): number {
     const buffer = this.#context.readBuffer;
-    const held = this.#pending === null ? 0 : this.#pending.copy(buffer.bytes, 0);
+    const held = this.#pending === null ? 0 : this.#pending.copy(buffer.bytes, 0, 0, this.#pendingBytes);
     const room = buffer.length - held;
     const most = this.#usage.readBytesMax;
     const got = receive(this.#fd, buffer, held, room < most ? room : most);
@@ -214,7 +219,7 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
     const pending = this.#pending;
     if (pending !== null) {
       const { readBuffer } = this.#context;
-      const held = pending.copy(readBuffer.bytes, 0);
+      const held = pending.copy(readBuffer.bytes, 0, 0, this.#pendingBytes);
       this.#setPending(null);
       this.#consume(readBuffer, 0, held, 0);
     }
@@ -284,11 +289,22 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
 
   /** Keeps a copy of octets for later, instead of what was kept; false: they may not be held. */
   #setPending(octets: Buffer | null): boolean {
-    if (this.#pending !== null) this.#usage.release(this.#pending.length);
+    const { keptRequests } = this.#context;
+    const before = this.#pending;
+    if (before !== null && this.#pendingBytes > LARGE_BYTES) keptRequests.release(this.#usage, before);
+    else if (before !== null) this.#usage.release(before.length);
     this.#pending = null;
     if (octets === null) return true;
-    if (!this.#usage.hold(octets.length)) return false;
-    this.#pending = Buffer.from(octets);
+    if (octets.length <= LARGE_BYTES) {
+      if (!this.#usage.hold(octets.length)) return false;
+      this.#pending = Buffer.from(octets);
+    } else {
+      const borrowed = keptRequests.borrow(this.#usage, octets.length);
+      if (borrowed === null) return false;
+      octets.copy(borrowed);
+      this.#pending = borrowed;
+    }
+    this.#pendingBytes = octets.length;
     return true;
   }
 
@@ -395,7 +411,8 @@ export class HttpDownstream implements ReadyHandler, TimerTarget, LiveConnection
   becomeTunnel(upstream: HttpUpstream, peer: PeerFacts, request: Buffer, octets: Buffer): void {
     const toClient = Buffer.concat([this.#outbox.takeAll(), octets]);
     const { fd, outbox } = upstream.detach();
-    const toServer = Buffer.concat([outbox.takeAll(), this.#pending ?? Buffer.alloc(0)]);
+    const pending = this.#pending?.subarray(0, this.#pendingBytes) ?? Buffer.alloc(0);
+    const toServer = Buffer.concat([outbox.takeAll(), pending]);
     this.#leave();
     this.#context.reactor.remove(this.#fd);
     new TcpRelay(this.#context, this.#flow, peer, this.#fd, fd, orNull(toServer), orNull(toClient), request);

@@ -5,7 +5,7 @@
  *   then, so an idempotent one is sent again (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
  * - When policy changes, a request in flight is judged again by its head, which the read buffer no longer holds.
  *
- *   kept:  u16 length | octets … | unused        from one of two stacks of free buffers, or made to measure
+ *   kept:  u16 length | octets … | unused        from a stack of free buffers of its size, or made to measure
  */
 import type { PinnedBuffer } from '../engine/memory.ts';
 import type { RequestHead } from '../http1/request-head.ts';
@@ -17,15 +17,31 @@ const LENGTH_BYTES = 2;
 const LOOP_COPY_MAX = 256;
 /** Most requests fit in this; a thousand in flight then cost half a MiB, not four. */
 const SMALL_BYTES = 512;
+const MEDIUM_BYTES = 16_384;
 
 export function isReplayable(method: string): boolean {
   return IDEMPOTENT.has(method);
 }
 
-/** The worker's buffers for kept requests, used again and again. */
+/** Free buffers of one size. */
+interface Stack {
+  readonly bytes: number;
+  readonly freeMax: number;
+  readonly free: Buffer[];
+}
+
+/**
+ * The worker's buffers for kept requests and large unfinished heads, used again and again: what a flood of heads of 40 KiB would otherwise
+ * leave to the garbage collector, whose pauses every pod of the worker would feel.
+ */
 export class KeptRequests {
-  readonly #small: Buffer[] = [];
-  readonly #large: Buffer[] = [];
+  /** Ascending. */
+  readonly #stacks: readonly Stack[] = [
+    { bytes: SMALL_BYTES, freeMax: limits.replayBuffersMax, free: [] },
+    { bytes: limits.replayBytesMax + LENGTH_BYTES, freeMax: limits.replayBuffersMax, free: [] },
+    { bytes: MEDIUM_BYTES + LENGTH_BYTES, freeMax: limits.headBuffersMax, free: [] },
+    { bytes: limits.headBytesMax + LENGTH_BYTES, freeMax: limits.headBuffersMax, free: [] },
+  ];
 
   /**
    * A copy of the octets [start, start+octets), which are at most u16; to be given back with release(). Hot.
@@ -64,14 +80,17 @@ export class KeptRequests {
   }
 
   #give(kept: Buffer): void {
-    const free = kept.length === SMALL_BYTES ? this.#small : this.#large;
-    if (kept.length <= limits.replayBytesMax + LENGTH_BYTES && free.length < limits.replayBuffersMax) free.push(kept);
+    for (const { bytes, freeMax, free } of this.#stacks) {
+      if (bytes !== kept.length) continue;
+      if (free.length < freeMax) free.push(kept);
+      return;
+    }
   }
 
   #take(bytes: number): Buffer {
-    if (bytes <= SMALL_BYTES) return this.#small.pop() ?? Buffer.allocUnsafeSlow(SMALL_BYTES);
-    const large = limits.replayBytesMax + LENGTH_BYTES;
-    if (bytes <= large) return this.#large.pop() ?? Buffer.allocUnsafeSlow(large);
+    for (const stack of this.#stacks) {
+      if (bytes <= stack.bytes) return stack.free.pop() ?? Buffer.allocUnsafeSlow(stack.bytes);
+    }
     return Buffer.allocUnsafeSlow(bytes);
   }
 }

@@ -56,7 +56,8 @@ export async function measureHostile(
   plan: Plan,
 ): Promise<ItemResult> {
   if (!plan.smoke) for (const contestant of contestants) await warmUp(contestant);
-  const waves = plan.smoke ? [ALL_AT_ONCE] : WAVES;
+  const chosen = WAVES.filter(({ name }) => plan.attacks.length === 0 || plan.attacks.includes(name));
+  const waves = plan.smoke ? [ALL_AT_ONCE] : chosen;
   const taken = new Map<Wave, Series>((plan.smoke ? waves : [ALONE, ...waves]).map((wave) => [wave, new Map()]));
   for (let round = 0; round < plan.rounds; round++) {
     for (const [wave, series] of taken) {

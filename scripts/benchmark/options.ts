@@ -1,13 +1,15 @@
 /** The command line of scripts/bench. */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ATTACKS } from './attacks.ts';
 import { type Item, ITEMS, type Stage } from './items.ts';
 import type { Plan } from './result.ts';
 
-export const USAGE = `scripts/bench [--smoke] [--only ITEM]... [--json FILE] [--rounds N] [--seconds N] [--strict] [--peers-only]
+export const USAGE = `scripts/bench [--smoke] [--only ITEM]... [--attack NAME]... [--json FILE] [--rounds N] [--seconds N] [--strict] [--peers-only]
 
   --smoke        one short round of each item: shows that everything runs and answers, not what it costs
   --only ITEM    ${ITEMS.map((item) => item.name).join(', ')}
+  --attack NAME  of hostile, only these: ${ATTACKS.map((attack) => attack.name).join(', ')}
   --json FILE    write all figures there too
   --rounds N     rounds per item (default 3); contestants alternate within each
   --seconds N    load per contestant and round (default 4)
@@ -17,8 +19,8 @@ export const USAGE = `scripts/bench [--smoke] [--only ITEM]... [--json FILE] [--
 scripts/bench decisions
                  what routes and policies cost by their number: to compile, and per decision. Also at the end of a full run
 `;
-const FULL: Plan = { rounds: 3, seconds: 4, warmUpSeconds: 2, smoke: false };
-const SMOKE: Plan = { rounds: 1, seconds: 1, warmUpSeconds: 0, smoke: true };
+const FULL: Plan = { rounds: 3, seconds: 4, warmUpSeconds: 2, smoke: false, attacks: [] };
+const SMOKE: Plan = { rounds: 1, seconds: 1, warmUpSeconds: 0, smoke: true, attacks: [] };
 
 export interface Options {
   readonly plan: Plan;
@@ -38,6 +40,7 @@ export function readOptions(args: string[]): Options {
     options: {
       smoke: { type: 'boolean', default: false },
       only: { type: 'string', multiple: true, default: [] },
+      attack: { type: 'string', multiple: true, default: [] },
       json: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
@@ -51,6 +54,9 @@ export function readOptions(args: string[]): Options {
   for (const name of values.only) {
     if (!ITEMS.some((item) => item.name === name)) throw new Error(`--only ${name}: no such item`);
   }
+  for (const name of values.attack) {
+    if (!ATTACKS.some((attack) => attack.name === name)) throw new Error(`--attack ${name}: no such attack`);
+  }
   const base = values.smoke ? SMOKE : FULL;
   const stage: Stage = values.stage === 'footprint' ? 'footprint' : 'proxies';
   return {
@@ -58,6 +64,7 @@ export function readOptions(args: string[]): Options {
       ...base,
       rounds: positive('--rounds', values.rounds ?? `${base.rounds}`),
       seconds: positive('--seconds', values.seconds ?? `${base.seconds}`),
+      attacks: values.attack,
     },
     items: ITEMS.filter((item) => values.only.length === 0 || values.only.includes(item.name)),
     json: values.json === undefined ? null : resolve(values.json),

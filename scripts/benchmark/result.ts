@@ -60,4 +60,6 @@ export interface Plan {
   readonly warmUpSeconds: number;
   /** Shows only that everything runs. */
   readonly smoke: boolean;
+  /** Of `hostile`, only these; empty: all. */
+  readonly attacks: readonly string[];
 }

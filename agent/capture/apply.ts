@@ -77,20 +77,25 @@ export class PodRules implements PodRulesPort {
     netnsPath: string,
     pod: EnrolledPod,
     annotations: Readonly<Record<string, string>>,
+    isNew = false,
   ): Promise<Result<AppliedRules>> {
     const mode = parseInterceptionMode(annotations, `${pod.namespace}/${pod.name}`, 'REDIRECT');
     if (!mode.ok) return Promise.resolve(mode);
-    if (mode.value === 'TPROXY') return this.switchForm(netnsPath, pod, annotations, 'tproxy');
+    if (mode.value === 'TPROXY') return this.switchForm(netnsPath, pod, annotations, 'tproxy', isNew);
     const keep = this.bypassWanted || this.#forms.get(netnsPath) === 'bypass';
-    return this.switchForm(netnsPath, pod, annotations, keep ? 'bypass' : 'plain');
+    return this.switchForm(netnsPath, pod, annotations, keep ? 'bypass' : 'plain', isNew);
   }
 
-  /** As apply, in the form given, or `plain` where that cannot be had. Sets stay as they are, and are empty when made here. */
+  /**
+   * As apply, in the form given, or `plain` where that cannot be had (`tproxy`: only if new). Sets stay as they are, and are empty when
+   * made here.
+   */
   switchForm(
     netnsPath: string,
     pod: EnrolledPod,
     annotations: Readonly<Record<string, string>>,
     wanted: RuleForm,
+    isNew = false,
   ): Promise<Result<AppliedRules>> {
     const exclusions = parseExclusions(annotations, `${pod.namespace}/${pod.name}`);
     if (!exclusions.ok) return Promise.resolve(exclusions);
@@ -100,9 +105,7 @@ export class PodRules implements PodRulesPort {
       for (const backend of this.#inOrder()) {
         let form: RuleForm = wanted === 'bypass' && !(await this.#makeSets(netns)) ? 'plain' : wanted;
         let applied = await this.#applyWith(netns, backend, pod, exclusions.value, form);
-        // A pod that is routed to the agent stays so, or its connections would break: repaired the next time.
-        if (!applied.ok && form === 'tproxy' && before !== undefined) return applied;
-        if (!applied.ok && form !== 'plain') {
+        if (!applied.ok && (form === 'bypass' || (form === 'tproxy' && isNew))) {
           // Most likely rules cannot name sets here (no xt_set), or not hand packets to a socket (no xt_TPROXY).
           const reason = applied.error.message;
           if (form === 'bypass') this.#bypassProblem = reason;
@@ -122,8 +125,9 @@ export class PodRules implements PodRulesPort {
           return applied;
         }
         failures.push(applied.error.message);
-        // Half of it may stand (one family, one table): the next candidate must find the namespace clean.
-        await removeWith(netns, backend);
+        // Half of it may stand (one family, one table): the next candidate must find the namespace clean. Of a pod that runs nothing is taken out:
+        // it would run uncaptured, and connections that are routed to the agent would break.
+        if (isNew) await removeWith(netns, backend);
       }
       const remedy =
         'the agent needs CAP_NET_ADMIN over the pod, iptables and iproute2, and a kernel with nat, conntrack and CT';
@@ -307,8 +311,9 @@ async function applyFamily(netns: NetworkNamespace, backend: Backend, plan: Capt
   // Rules of ours are there already, or it cannot be done here: the second attempt tells.
   const replaced = await replaceCapture(netns, backend, plan);
   if (!replaced.ok) return replaced;
-  const shown = await runCommand(netns, 'ip', [`-${plan.family}`, 'rule', 'show'], '');
-  const stale = staleRouting(plan.routing, shown.stdout);
+  const shown = await showRules(netns, plan.family);
+  if (!shown.ok) return shown;
+  const stale = staleRouting(plan.routing, shown.value);
   return stale === '' ? done : ipBatch(netns, plan.family, stale, NOT_THERE);
 }
 
@@ -331,12 +336,21 @@ async function removeWith(
       const text = saved.ok ? captureTeardown(saved.value) : null;
       const removed = text === null ? done : await restoreRules(netns, backend, family, text);
       if (what === 'rules only') return removed;
-      const shown = await runCommand(netns, 'ip', [`-${family}`, 'rule', 'show'], '');
-      const routed = await ipBatch(netns, family, routingTeardown(shown.stdout), NOT_THERE);
+      const shown = await showRules(netns, family);
+      if (!shown.ok) return shown;
+      const routed = await ipBatch(netns, family, routingTeardown(shown.value), NOT_THERE);
       return removed.ok ? routed : removed;
     }),
   );
   return results.find((result) => !result.ok) ?? done;
+}
+
+/** What `ip rule show` prints; '' where there is no such family. A failure must not pass for "there are none": what is left would lead nowhere. */
+async function showRules(netns: NetworkNamespace, family: Family): Promise<Result<string>> {
+  const outcome = await runCommand(netns, 'ip', [`-${family}`, 'rule', 'show'], '');
+  if (outcome.status === 0) return success(outcome.stdout);
+  if (outcome.status !== null && NOT_THERE.test(outcome.stderr)) return success('');
+  return failure('RULES_FAILED', `network namespace ${netns.path}: ${describeOutcome(outcome)}`, true);
 }
 
 /** Runs `ip` commands; lines of its complaints that match `harmless` are no failure. */

@@ -104,11 +104,16 @@ export interface AppliedRules {
 export interface PodRulesPort {
   /** Opens the namespace: its inode (decimal text), or NETNS_UNUSABLE. */
   inode(netnsPath: string): Result<string>;
-  /** Puts the rules in place, whatever was there: applying twice equals applying once. */
+  /**
+   * Puts the rules in place, whatever was there: applying twice equals applying once.
+   * @param isNew nothing runs in the namespace yet: on failure nothing stays behind, and mode TPROXY may become REDIRECT
+   *   (`redirectedBecause`). Left out: what stands there is kept on failure.
+   */
   apply(
     netnsPath: string,
     pod: EnrolledPod,
     annotations: Readonly<Record<string, string>>,
+    isNew?: boolean,
   ): Promise<Result<AppliedRules>>;
   /** Takes every weir rule out. A namespace that is gone is success. */
   remove(netnsPath: string): Promise<Result<void>>;

@@ -325,7 +325,7 @@ export class Enrolment {
     const listening = await this.#listen(entry, readyWaitMs);
     if (!listening.ok) return listening;
     const [rules, probes] = await Promise.all([
-      this.#deps.podRules.apply(entry.netnsPath, entry.pod, entry.annotations),
+      this.#deps.podRules.apply(entry.netnsPath, entry.pod, entry.annotations, true),
       this.#deps.probeRules.add(entry.pod.addresses),
     ]);
     if (!rules.ok) return rules;

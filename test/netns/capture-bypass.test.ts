@@ -51,8 +51,8 @@ class Node {
     });
   }
 
-  async enrol(pod: LabPod): Promise<void> {
-    const applied = await this.rules.apply(pod.netnsPath, pod.enrolled, {});
+  async enrol(pod: LabPod, annotations: Record<string, string> = {}): Promise<void> {
+    const applied = await this.rules.apply(pod.netnsPath, pod.enrolled, annotations, true);
     assert.ok(applied.ok, applied.ok ? '' : applied.error.message);
     this.pods.push({
       containerId: pod.name,
@@ -60,7 +60,7 @@ class Node {
       index: this.pods.length + 1,
       pod: pod.enrolled,
       netnsPath: pod.netnsPath,
-      annotations: {},
+      annotations,
       enrolledAtMs: 1,
       problem: null,
     });
@@ -103,6 +103,7 @@ for (const backend of BACKENDS.filter(({ name }) => name !== 'iptables')) {
   describe(`${backend.name}: what bypasses the agent`, () => {
     const client = lab.addPod(`${short}-client`);
     const server = lab.addPod(`${short}-server`);
+    const routed = lab.addPod(`${short}-routed`);
     const node = new Node(new PodRules([backend]));
     const accepted: Socket[] = [];
 
@@ -114,11 +115,13 @@ for (const backend of BACKENDS.filter(({ name }) => name !== 'iptables')) {
       }
       await node.enrol(client);
       await node.enrol(server);
+      await node.enrol(routed, { 'weir.dev/interception-mode': 'TPROXY' });
       await node.change({
         upserts: [
           service({ name: 'web', addresses: [VIP], ports: [{ port: 80, name: '', protocol: 'http' }] }),
           service({ name: 'db', addresses: [], ports: [{ port: 9000, name: '', protocol: 'tcp' }] }),
           describePod(client, 'client'),
+          describePod(routed, 'routed'),
           describePod(server, 'server', {
             'shop/web': [{ servicePort: 80, targetPort: 8080 }],
             'shop/db': [{ servicePort: 9000, targetPort: 9000 }],
@@ -140,7 +143,8 @@ for (const backend of BACKENDS.filter(({ name }) => name !== 'iptables')) {
 
     const saved = (pod: LabPod): string =>
       pod.run(`${backend.program[4]}-save`) + pod.run(`${backend.program[6]}-save`);
-    const bypassed = (): boolean => node.pods.every((pod) => node.sets.entriesOf(pod).length > 2);
+    const bypassed = (of: Node = node): boolean =>
+      of.pods.every((pod) => pod.containerId === routed.name || of.sets.entriesOf(pod).length > 2);
     const ended = (socket: Socket): Promise<unknown> => Promise.race([once(socket, 'error'), once(socket, 'close')]);
 
     test('by default nothing does, and the rules do not name sets', async () => {
@@ -170,6 +174,11 @@ for (const backend of BACKENDS.filter(({ name }) => name !== 'iptables')) {
       // From the node the server is reached where it has no policy, and only there.
       assert.match((await dial(null, server.v4, 8080)).text, /^app saw/);
       assert.equal((await dial(null, server.v4, 8081)).error, 'ECONNREFUSED');
+      // A pod of interception mode TPROXY keeps its rules, and is captured whole.
+      assert.equal(node.rules.formOf(routed.netnsPath), 'tproxy');
+      assert.match(saved(routed), /WEIR_TPROXY/);
+      assert.doesNotMatch(saved(routed), /BYPASS/);
+      assert.doesNotMatch((await dial(routed.netns, VIP, 80)).text, /app saw/);
       const missing = await node.rules.missing(client.netnsPath, client.enrolled, {});
       assert.ok(missing.ok);
       assert.deepEqual(
@@ -260,7 +269,7 @@ for (const backend of BACKENDS.filter(({ name }) => name !== 'iptables')) {
       await heir.sets.request();
       assert.equal((await dial(client.netns, VIP, 80)).error, 'ECONNREFUSED');
       await heir.change({ upserts: [QUIET] });
-      await heir.until('the sets are filled', () => heir.pods.every((pod) => heir.sets.entriesOf(pod).length > 2));
+      await heir.until('the sets are filled', () => bypassed(heir));
       assert.match((await dial(client.netns, VIP, 80)).text, /^app saw/);
       await heir.sets.close();
     });

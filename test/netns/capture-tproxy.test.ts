@@ -41,7 +41,7 @@ async function captured(name: string, rules: PodRules, addresses?: (pod: LabPod)
 }
 
 async function apply(rules: PodRules, pod: LabPod, enrolled: EnrolledPod): Promise<string | undefined> {
-  const applied = await rules.apply(pod.netnsPath, enrolled, TPROXY);
+  const applied = await rules.apply(pod.netnsPath, enrolled, TPROXY, true);
   assert.ok(applied.ok, applied.ok ? '' : applied.error.message);
   return applied.value.redirectedBecause;
 }
@@ -60,6 +60,27 @@ function shown(pod: LabPod): string {
     pod.ip(args),
   );
   return `${saved}${routed.join('')}`;
+}
+
+function withoutCounters(all: string): string {
+  return all.replaceAll(/\[\d+:\d+\]|^#.*\n/gm, '').replaceAll(/ pref medium/g, '');
+}
+
+/** The real programs, which refuse the one target that some kernels lack. */
+function withoutTproxy(folder: string): Backend {
+  for (const name of ['iptables-nft', 'ip6tables-nft']) {
+    const refusal = `echo "$input" | grep -q TPROXY && { echo "${name}: RULE_APPEND failed (No such file or directory): TPROXY" >&2; exit 4; }`;
+    const restore = `input=$(cat)\n${refusal}\necho "$input" | exec ${name}-restore "$@"`;
+    for (const [kind, body] of [
+      ['save', `exec ${name}-save "$@"`],
+      ['restore', restore],
+    ] as const) {
+      const path = join(folder, `${name}-${kind}`);
+      writeFileSync(path, `#!/bin/sh\n${body}\n`);
+      chmodSync(path, 0o755);
+    }
+  }
+  return { name: 'without-tproxy', program: { 4: join(folder, 'iptables-nft'), 6: join(folder, 'ip6tables-nft') } };
 }
 
 describe('a pod whose connections are routed to the agent', () => {
@@ -145,6 +166,9 @@ describe('a pod whose connections are routed to the agent', () => {
 });
 
 describe('where routing cannot be had', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-iptables-'));
+  after(() => rmSync(folder, { recursive: true }));
+
   test('a family with two addresses is redirected, the other one is routed', async () => {
     const rules = new PodRules();
     const pod = await captured('twofold', rules, ({ v4, v6 }) => [v4, '10.77.0.200', v6]);
@@ -163,24 +187,22 @@ describe('where routing cannot be had', () => {
     assert.deepEqual(missing.value, []);
   });
 
+  test('a pod that runs keeps its rules when they cannot be applied again: it is neither uncaptured nor redirected', async () => {
+    const pod = await captured('live', new PodRules());
+    const before_ = withoutCounters(shown(pod));
+    const applied = await new PodRules([withoutTproxy(folder)]).apply(pod.netnsPath, pod.enrolled, TPROXY);
+    assert.ok(!applied.ok && applied.error.retryable);
+    assert.match(applied.error.message, /RULE_APPEND failed .* TPROXY/);
+    assert.equal(withoutCounters(shown(pod)), before_);
+    for (const family of FAMILIES)
+      assert.match((await dial(pod.netns, other.address(family), 7000)).text, /^outbound /);
+  });
+
   test('a kernel without xt_TPROXY: redirected, the reason is told, and nothing of the attempt stays', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'weir-iptables-'));
-    // The real programs, which refuse the one target that such a kernel lacks.
-    for (const name of ['iptables-nft', 'ip6tables-nft']) {
-      for (const kind of ['save', 'restore']) {
-        const path = join(folder, `${name}-${kind}`);
-        const refusal = `echo "$input" | grep -q TPROXY && { echo "${name}-${kind}: RULE_APPEND failed (No such file or directory): TPROXY" >&2; exit 4; }`;
-        const restore = `input=$(cat)\n${refusal}\necho "$input" | exec ${name}-${kind} "$@"`;
-        writeFileSync(path, `#!/bin/sh\n${kind === 'restore' ? restore : `exec ${name}-${kind} "$@"`}\n`);
-        chmodSync(path, 0o755);
-      }
-    }
-    const program = { 4: join(folder, 'iptables-nft'), 6: join(folder, 'ip6tables-nft') };
-    const rules = new PodRules([{ name: 'without-tproxy', program }]);
+    const rules = new PodRules([withoutTproxy(folder)]);
     const pod = lab.addPod('bare');
     await agent.listen(pod);
     assert.match((await apply(rules, pod, pod.enrolled)) ?? '', /RULE_APPEND failed .* TPROXY/);
-    rmSync(folder, { recursive: true });
     for (const family of FAMILIES) {
       assert.match((await dial(pod.netns, other.address(family), 7000)).text, /^outbound /);
       assert.equal(packets(pod, family, 'nat', 'outbound to the agent'), 1);

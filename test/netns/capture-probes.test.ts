@@ -108,7 +108,7 @@ describe('IPv6 that is not there', () => {
     const applied = await rules.apply(target.netnsPath, { ...target.enrolled, addresses: [target.v4] }, {});
     assert.ok(applied.ok, applied.ok ? '' : applied.error.message);
     assert.match(applied.value.ipv6Skipped ?? '', /no-such-ip6tables-save: not installed/);
-    const refused = await rules.apply(target.netnsPath, target.enrolled, {});
+    const refused = await rules.apply(target.netnsPath, target.enrolled, {}, true);
     assert.equal(refused.ok, false);
     assert.match(refused.ok ? '' : refused.error.message, /no-such-ip6tables-save: not installed/);
     assert.doesNotMatch(target.run('iptables-nft-save'), /WEIR/, 'nothing is left');
